@@ -1,0 +1,23 @@
+"""Smooth images with exported PNEN networks; needs no torch."""
+
+from .card import Card
+from .errors import BackendMissing, CheckpointError, EngineError, ImageError, ParityError, PnenError, UsageError
+from .image import read_image, write_image
+from .models import bundled_models
+from .smoother import Info, Smoother
+
+__all__ = [
+    "BackendMissing",
+    "Card",
+    "CheckpointError",
+    "EngineError",
+    "ImageError",
+    "Info",
+    "ParityError",
+    "PnenError",
+    "Smoother",
+    "UsageError",
+    "bundled_models",
+    "read_image",
+    "write_image",
+]

@@ -1,0 +1,92 @@
+"""ONNX files on ONNX Runtime's CPU provider."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..card import KEY, Card
+from ..errors import BackendMissing, EngineError, PnenError, UsageError
+
+PROVIDER = "CPUExecutionProvider"
+
+
+class OrtBackend:
+    """A session of ONNX Runtime; its `run` may be called from several threads, which share the session's threads."""
+
+    name = "onnxruntime-cpu"
+
+    def __init__(self, engine: Path, *, threads: int | None = None, why: str = "asked for"):
+        try:
+            import onnxruntime  # type: ignore[import-untyped]
+        except ImportError as error:
+            raise BackendMissing(f'{engine} needs ONNX Runtime ({error}); install it: pip install "pnen[ort]"') from error
+        if threads is not None and threads < 1:
+            raise UsageError(f"expected at least 1 thread, got {threads}")
+        self.threads = threads or usable_cores()
+        self._engine = engine
+        self._session: Any = _open_session(onnxruntime, engine, self.threads)
+        self.card = _read_card(self._session, engine)
+        self.info = f"{self.name} {onnxruntime.__version__}, {self.threads} CPU thread{'s' * (self.threads > 1)} ({why})"
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        session = self._session  # kept alive here while another thread closes
+        if session is None:
+            raise PnenError(f"{self._engine} is closed; open it again")
+        try:
+            (smooth,) = session.run(["smooth"], {"image": batch})
+        except Exception as error:  # ONNX Runtime's exceptions have no common type
+            raise _explain(error, self._engine, batch.shape) from error
+        if smooth.shape != batch.shape:
+            raise EngineError(f"{self._engine} made {smooth.shape} of {batch.shape}, expected the same; export it again")
+        return np.asarray(smooth)
+
+    def close(self) -> None:
+        self._session = None
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: fewer than the machine's in a container or under taskset."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _open_session(onnxruntime: Any, engine: Path, threads: int) -> Any:
+    engine.open("rb").close()  # a missing or forbidden file is an OSError, not a bad model
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # what matters comes as an exception
+    options.enable_mem_pattern = False  # it plans and keeps a block for each size of tile
+    # The arena stays on: measured, it keeps no more than the peak of the largest tile, and malloc needs up to twice that.
+    try:
+        session = onnxruntime.InferenceSession(str(engine), options, providers=[PROVIDER], enable_fallback=False)
+    except Exception as error:
+        raise EngineError(f"{engine}: expected an ONNX model, but ONNX Runtime cannot load it: {_reason(error)}") from error
+    if session.get_providers() != [PROVIDER]:
+        raise EngineError(f"{engine}: asked for {PROVIDER}, ONNX Runtime opened {session.get_providers()}")
+    return session
+
+
+def _read_card(session: Any, engine: Path) -> Card:
+    text = session.get_modelmeta().custom_metadata_map.get(KEY)
+    if text is None:
+        raise EngineError(f"{engine}: an ONNX model without a PNEN card (metadata_props[{KEY!r}]); make it with pnen-export")
+    ends = [(end.name, end.type, len(end.shape)) for end in (*session.get_inputs(), *session.get_outputs())]
+    if ends != [("image", "tensor(float)", 4), ("smooth", "tensor(float)", 4)]:
+        found = ", ".join(f"{name}: {kind}" for name, kind, _ in ends)
+        raise EngineError(f"{engine}: expected float32 NCHW 'image' in and 'smooth' out, got {found}; export it again")
+    return Card.from_json(text, str(engine))
+
+
+def _reason(error: Exception) -> str:
+    """What ONNX Runtime says, without its code and on one line."""
+    return " ".join(str(error).rpartition(" : ")[2].split())[:200]
+
+
+def _explain(error: Exception, engine: Path, shape: tuple[int, ...]) -> PnenError | MemoryError:
+    text = str(error)
+    if isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate memory" in text:
+        return MemoryError(f"a tile of {shape[3]}x{shape[2]} pixels was too much for {engine}; take a smaller tile")
+    return EngineError(f"{engine} cannot run a batch of shape {shape}: {_reason(error)}")

@@ -1,0 +1,153 @@
+"""pnen-smooth: smooth a picture or a folder of pictures."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from .backends import BACKENDS
+from .commands import Command
+from .errors import ImageError, PnenError, UsageError
+from .image import read_image, result_mode, write_image
+from .photo import SUFFIXES, check_format
+from .smoother import MEMORY_MB, Smoother
+from .tiles import Progress
+
+
+def parse_tile(text: str) -> int | Literal["whole"]:
+    """`--tile`: a number of pixels, or "whole"."""
+    if text == "whole":
+        return "whole"
+    if not text.isdecimal():
+        raise click.BadParameter(f'expected a number of pixels or "whole", got {text!r}')
+    return int(text)
+
+
+@click.command(cls=Command)
+@click.argument("source", metavar="IN", type=click.Path(exists=True, path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--model", metavar="NAME|PATH", default="l0", show_default=True, help="A bundled model or a model file.")
+@click.option("--tile", metavar="PIXELS|whole", type=parse_tile, help="Tile size instead of the one that the model recommends.")
+@click.option("--step", metavar="PIXELS", type=click.IntRange(min=1), help="From one tile to the next.")
+@click.option(
+    "--strength",
+    metavar="0..1",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="0 leaves the picture as it is, 1 is the model's full effect.",
+)
+@click.option("--backend", type=click.Choice(["auto", *BACKENDS]), default="auto", show_default=True, help="What runs the model.")
+@click.option("--threads", metavar="THREADS", type=click.IntRange(min=1), help="CPU threads.  [default: all]")
+@click.option(
+    "--memory",
+    metavar="MB",
+    type=click.IntRange(min=1),
+    default=MEMORY_MB,
+    show_default=True,
+    help="Memory that one tile may take.",
+)
+@click.option("--force", is_flag=True, help="Overwrite files that exist.")
+def smooth(source: Path, target: Path, model: str, strength: float, force: bool, **settings: Any) -> None:
+    """Smooth the picture IN, or every picture in the folder IN, and write OUT.
+
+    OUT is a file or a folder; in a folder the pictures keep their names.
+    """
+    pairs = pair_files(source, target)
+    refuse_overwriting(pairs, force)
+    failed = []
+    with Smoother(model, **settings) as smoother:
+        click.echo(smoother.info)
+        if source.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        many = len(pairs) > 1
+        # print, since click.echo would write into the bar
+        with progress_bar("pictures" if many else "tiles") as show:
+            for number, (picture, output) in enumerate(pairs, 1):
+                try:
+                    print(smooth_file(smoother, picture, output, strength, None if many else show))
+                except ImageError as error:
+                    if not source.is_dir():
+                        raise
+                    failed.append(picture.name)
+                    print(f"failed {error}", file=sys.stderr)
+                if many and show:
+                    show(number, len(pairs))
+    if failed:
+        raise PnenError(f"{len(failed)} of {len(pairs)} pictures failed: {', '.join(failed)}")
+
+
+def smooth_file(smoother: Smoother, picture: Path, output: Path, strength: float, progress: Progress | None) -> str:
+    """Smooth one file; the line to say about it."""
+    began = time.perf_counter()
+    try:
+        image = read_image(picture)
+        check_format(output, result_mode(image))
+        result = smoother.run(image, strength=strength, progress=progress)
+    except ImageError as error:
+        raise ImageError(str(error) if str(error).startswith(str(picture)) else f"{picture}: {error}") from error
+    except OSError as error:
+        raise ImageError(f"{picture}: {error.strerror or error}") from error
+    write_image(output, result)
+    seconds = time.perf_counter() - began
+    peak = peak_bytes_so_far() / 1e6
+    return f"{picture} -> {output}  {image.width}x{image.height} in {seconds:.1f} s, peak {peak:.0f} MB"
+
+
+def pair_files(source: Path, target: Path) -> list[tuple[Path, Path]]:
+    """Each picture with the file to write; what is no picture is named on stderr."""
+    if not source.is_dir():
+        return [(source, target / source.name if target.is_dir() else target)]
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"{source} is a folder, so {target} must be one too")
+    pictures = []
+    for file in sorted(source.iterdir()):
+        if file.is_file() and file.suffix.lower() in SUFFIXES:
+            pictures.append((file, target / file.name))
+        else:
+            click.echo(f"skipped {file}: {'a folder' if file.is_dir() else 'not a picture'}", err=True)
+    if not pictures:
+        raise UsageError(f"{source} has no pictures ({', '.join(sorted(SUFFIXES))})")
+    return pictures
+
+
+def refuse_overwriting(pairs: list[tuple[Path, Path]], force: bool) -> None:
+    existing = [output for _, output in pairs if output.exists()]
+    if existing and not force:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise UsageError(f"{existing[0]}{more} would be overwritten; choose another OUT, or add --force")
+
+
+@contextmanager
+def progress_bar(unit: str) -> Iterator[Progress | None]:
+    """A bar on stderr where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
+        task = bar.add_task(unit, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def peak_bytes_so_far() -> int:
+    """Peak memory of this process; 0 where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would count what the process that started us needed
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        return int(found[1]) * 1024 if found else 0
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

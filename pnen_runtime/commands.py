@@ -1,0 +1,115 @@
+"""What the commands of all three packages share: one line per failure, the exit code, `-h`, `--version`, `--debug`."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from .errors import PnenError
+
+INTERRUPTED = 130  # what a shell reports for Ctrl-C
+
+
+class Failure(click.ClickException):
+    """One line on stderr, and an exit code."""
+
+    def __init__(self, message: str, exit_code: int):
+        super().__init__(" ".join(message.split()))
+        self.exit_code = exit_code  # type: ignore[misc]
+
+
+class Reporting(click.Command):
+    """A command whose failures are one line; a traceback comes only with `--debug`."""
+
+    def __init__(self, *args: Any, **settings: Any):
+        settings.setdefault("context_settings", {}).setdefault("help_option_names", ["-h", "--help"])
+        super().__init__(*args, **settings)
+        self.params += [
+            click.Option(
+                ["--version"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_print_version,
+                help="Show the version and exit.",
+            ),
+            click.Option(
+                ["--debug"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_set_debug,
+                help="Show the traceback of a failure.",
+            ),
+        ]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _reported(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _reported(ctx):
+            return super().invoke(ctx)
+
+
+class Command(Reporting):
+    """`@click.command(cls=Command)`: a click command that reports its failures in one line."""
+
+
+class Group(Reporting, click.Group):
+    """`@click.group(cls=Group)`: the same for a group; its `.command()` makes a `Command`."""
+
+    command_class = Command
+
+
+@contextmanager
+def _reported(ctx: click.Context) -> Iterator[None]:
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        if getattr(error, "errno", None) == errno.EPIPE:
+            raise  # the reader of our output went away; click ends quietly
+        if ctx.find_root().meta.get("pnen.debug"):
+            click.echo(traceback.format_exc(), err=True, nl=False)
+        raise _failure(error) from error
+
+
+def _failure(error: BaseException) -> Failure:
+    """The line and the exit code for what went wrong."""
+    if isinstance(error, PnenError):
+        return Failure(str(error) or type(error).__name__, error.exit_code)
+    if isinstance(error, KeyboardInterrupt):
+        return Failure("interrupted", INTERRUPTED)
+    if isinstance(error, MemoryError):
+        return Failure(f"not enough memory: {error}" if str(error) else "not enough memory", 1)
+    if isinstance(error, OSError) and error.strerror:
+        return Failure(f"{error.filename}: {error.strerror}" if error.filename else error.strerror, 1)
+    return Failure(f"unexpected {type(error).__name__}: {error} (--debug shows where)", 1)
+
+
+def version() -> str:
+    """The installed version of `pnen`, or "unknown" in a source folder that was never installed."""
+    from importlib import metadata  # slow to import, seldom asked
+
+    try:
+        return metadata.version("pnen")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        click.echo(f"{ctx.find_root().info_name} {version()}")
+        ctx.exit()
+
+
+def _set_debug(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    if asked:
+        ctx.find_root().meta["pnen.debug"] = True

@@ -1,0 +1,48 @@
+"""The errors of all three packages, and the exit code a command ends with.
+
+PnenError                        1  something failed
+├── UsageError                   2  an argument, recipe or setting is wrong
+├── ImageError (ValueError)      1  an image cannot be taken
+├── CheckpointError              1  a checkpoint cannot be read
+├── ParityError                  3  two backends disagree, or the precision asked for was not met
+├── BackendMissing (ImportError) 4  a package or a device is not there
+└── EngineError                  5  a model file is truncated, foreign or made for another machine
+"""
+
+
+class PnenError(Exception):
+    """Any failure that this project explains in one line."""
+
+    exit_code = 1
+
+
+class UsageError(PnenError):
+    """An argument, a recipe or a setting is wrong."""
+
+    exit_code = 2
+
+
+class ImageError(PnenError, ValueError):
+    """An image cannot be taken: its kind, size or values do not fit."""
+
+
+class CheckpointError(PnenError):
+    """A checkpoint cannot be read."""
+
+
+class ParityError(PnenError):
+    """Two backends disagree by more than the tolerance, or the precision asked for was not met."""
+
+    exit_code = 3
+
+
+class BackendMissing(PnenError, ImportError):
+    """A package or a device that this backend needs is not there."""
+
+    exit_code = 4
+
+
+class EngineError(PnenError):
+    """A model file is truncated, foreign, or made for another machine."""
+
+    exit_code = 5

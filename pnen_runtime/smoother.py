@@ -1,0 +1,189 @@
+"""Images in, smoothed images of the same kind out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import numpy as np
+
+from .backends import Backend, open_backend
+from .errors import EngineError, PnenError, UsageError
+from .image import take_apart
+from .models import find_model
+from .plan import Plan, Tile, check_tile, describe_tiles, plan_tiles
+from .tiles import Blend, Progress, smooth_tiled
+
+if TYPE_CHECKING:
+    import PIL.Image
+    from typing_extensions import Self
+
+MEMORY_MB = 512
+Given = TypeVar("Given", bound="np.ndarray | PIL.Image.Image")
+log = logging.getLogger("pnen")
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a `Smoother` runs, and why; as text, one line."""
+
+    model: str
+    network: str
+    task: str
+    backend: str
+    precision: str
+    target: str
+    tiles: str
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.network} for {self.task}, {self.precision} ({self.target}) on {self.backend}; {self.tiles}"
+
+
+class Smoother:
+    """A network that smooths images, loaded and ready.
+
+    Parameters
+    ----------
+    engine : path of a model file that pnen-export wrote, or the name of a bundled model
+    backend : "auto", one of `pnen_runtime.backends.BACKENDS`, or an object with the methods of `Backend`
+    tile : pixels a side, "whole", or None for what the model card recommends. The network relates every pixel to the
+        whole tile, so another tile is another (valid) result.
+    step : pixels from one tile to the next; smaller is slower, and evener where tiles disagree
+    blend : "feather" for no visible seam, "uniform" for the plain average of the paper's authors
+    threads : CPU threads; by default all that this process may use
+    memory : megabytes that one tile may take; larger tiles are made smaller, and `info` and the log say so
+
+    Raises
+    ------
+    UsageError
+        There is no such model, backend or tile.
+    EngineError
+        The file is truncated, foreign, or for another backend.
+    BackendMissing
+        The backend's package is not installed.
+
+    Notes
+    -----
+    Several threads may call `run` of one `Smoother`; each needs the memory of its own tile.
+
+    Examples
+    --------
+    >>> with Smoother("l0") as smoother:              # doctest: +SKIP
+    ...     smooth = smoother.run(PIL.Image.open("photo.jpg"))
+    """
+
+    def __init__(
+        self,
+        engine: str | os.PathLike[str],
+        *,
+        backend: str | Backend = "auto",
+        tile: Tile | None = None,
+        step: int | None = None,
+        blend: Blend = "feather",
+        threads: int | None = None,
+        memory: int = MEMORY_MB,
+    ):
+        if blend not in ("feather", "uniform"):
+            raise UsageError(f'expected the blend "feather" or "uniform", got {blend!r}')
+        if memory < 1:
+            raise UsageError(f"expected a memory limit of at least 1 MB, got {memory}")
+        self._name = os.fspath(engine)
+        self._backend: Backend | None = open_backend(find_model(engine), backend, threads=threads) if isinstance(backend, str) else backend
+        self.card = self._backend.card
+        self._tile, self._step, self._blend, self._memory = tile, step, blend, memory * 1_000_000
+        try:
+            check_tile(self.card, tile, step)
+        except UsageError:
+            self.close()
+            raise
+        log.info("%s", self.info)
+
+    @overload
+    def run(self, image: Given, *, strength: float = ..., progress: Progress | None = ...) -> Given: ...
+
+    @overload
+    def run(self, image: str | os.PathLike[str], *, strength: float = ..., progress: Progress | None = ...) -> PIL.Image.Image: ...
+
+    def run(self, image: Any, *, strength: float = 1.0, progress: Progress | None = None) -> Any:
+        """Smooth an image.
+
+        Parameters
+        ----------
+        image : PIL image, path, or array (H, W), (H, W, 1|3|4) or (N, H, W, 3) of uint8, uint16 or floats in [0, 1].
+            Grey is smoothed as RGB, and its luma (ITU-R BT.601) comes back; alpha passes through.
+        strength : 0 gives the image back, 1 the network's result, between them a mix
+        progress : called after each tile with the tiles done and the tiles in all
+
+        Returns
+        -------
+        The same kind, size and type; for a path a PIL image. PIL images that are neither grey nor RGB come back as RGB.
+
+        Raises
+        ------
+        ImageError
+            The image has another kind, type or shape, is under 16 pixels a side, or its values are not in [0, 1].
+        """
+        backend = self._backend
+        if backend is None:
+            raise PnenError(f"the smoother of {self._name} is closed; make a new one")
+        if not 0 <= strength <= 1:
+            raise UsageError(f"expected a strength from 0 to 1, got {strength}")
+        picture = take_apart(image, self.card.minimum_side)
+        count, height, width, _ = picture.frames.shape
+        plan = self._plan(height, width)
+
+        def run_tile(batch: np.ndarray) -> np.ndarray:
+            smooth = backend.run(batch)
+            if not np.isfinite(smooth).all():
+                raise EngineError(
+                    f"{self._name} gave values that are not numbers on {backend.name}; export it in fp32, or take a smaller tile"
+                )
+            return smooth if strength == 1 else batch + np.float32(strength) * (np.clip(smooth, 0, 1) - batch)
+
+        for number, (frame, smooth) in enumerate(zip(picture.frames, picture.smooth, strict=True)):
+            smooth_tiled(
+                run_tile,
+                frame,
+                plan.tile,
+                plan.step,
+                self._blend,
+                channels=self.card.channels,
+                out=smooth,
+                progress=progress and _of_frames(progress, number, count),
+            )
+        return picture.finish()
+
+    def _plan(self, height: int, width: int) -> Plan:
+        plan = plan_tiles(self.card, height, width, self._memory, self._tile, self._step)
+        level = logging.WARNING if plan.limited else logging.DEBUG
+        log.log(level, f"{width}x{height} pixels in tiles of {plan.tile} at step {plan.step}: {plan.why}")
+        return plan
+
+    @property
+    def info(self) -> Info:
+        """Model, task, backend and why, precision, tiles and why."""
+        if self._backend is None:
+            raise PnenError(f"the smoother of {self._name} is closed; make a new one")
+        card = self.card
+        tiles = describe_tiles(card, self._memory, self._tile, self._step)
+        task = " ".join(str(value) if key == "filter" else f"{key}={value}" for key, value in card.task.items())
+        return Info(self._name, card.network, task, self._backend.info, card.precision, card.target, tiles)
+
+    def close(self) -> None:
+        """Free everything; `run` may not be called again. Closing twice does nothing."""
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _of_frames(progress: Progress, number: int, count: int) -> Progress:
+    """Progress over one frame as progress over all."""
+    return lambda done, total: progress(number * total + done, count * total)

@@ -1,0 +1,110 @@
+"""Smoothing in overlapping tiles, with memory for one band of rows however large the image is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+from .errors import UsageError
+from .image import from_batch, to_batch
+
+Run = Callable[[np.ndarray], np.ndarray]  # (B, C, h, w) float32 in [0, 1] → the same shape
+Progress = Callable[[int, int], None]  # tiles done, tiles in all
+Blend = Literal["feather", "uniform"]
+
+
+def starts(length: int, tile: int, step: int) -> list[int]:
+    """Where the tiles of one axis begin: 0, step, 2·step, ... and one flush with the far edge."""
+    if length <= tile:
+        return [0]
+    regular = list(range(0, length - tile + 1, step))
+    return regular if regular[-1] + tile == length else [*regular, length - tile]
+
+
+def smooth_tiled(
+    run: Run,
+    image: np.ndarray,
+    tile: int | Literal["whole"] = "whole",
+    step: int | None = None,
+    blend: Blend = "feather",
+    *,
+    channels: int = 3,
+    batch: int = 1,
+    out: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Smooth an image by `run`, in tiles where it is larger than `tile`.
+
+    Parameters
+    ----------
+    run : (B, C, h, w) float32 in [0, 1] → the same shape; B is at most `batch`. It must not keep or change its input.
+    image : (H, W, 1|3), uint8, uint16 or floats in [0, 1]
+    tile : pixels a side, or "whole"; a side of the image that is shorter is taken as it is
+    step : pixels from one tile to the next, at most `tile`; by default half of it
+    blend : "uniform" clips every tile to [0, 1] and averages the overlaps, the protocol of the paper's authors;
+        "feather" weighs the same tiles by a ramp over the overlap, so that no seam shows
+    channels : what the network takes, 1 or 3
+    batch : tiles given to `run` at once
+    out : where to put the result; by default new, of the type of `image`. Floats give the values before rounding.
+    progress : called after each batch with the tiles done and the tiles in all
+
+    Returns
+    -------
+    out : of the shape of `image`
+    """
+    height, width = image.shape[:2]
+    side = max(height, width) if tile == "whole" else tile
+    step = max(1, side // 2) if step is None else step
+    if not 1 <= step <= side:
+        raise UsageError(f"expected a step of 1 to {side} pixels for tiles of {side}, got {step}")
+    if blend not in ("feather", "uniform"):
+        raise UsageError(f'expected the blend "feather" or "uniform", got {blend!r}')
+    out = np.empty_like(image) if out is None else out
+    rows, columns = starts(height, side, step), starts(width, side, step)
+    high, wide = min(side, height), min(side, width)
+    row_weights = _weights(rows, high, height, step, blend)
+    column_weights = _weights(columns, wide, width, step, blend)
+    done, total = 0, len(rows) * len(columns)
+
+    band = np.zeros((1, channels, high, width), np.float32)  # the rows still open, from the current tile's top
+    for row, (top, below) in enumerate(pairwise([*rows, height])):
+        for first, smooth in _strip(run, image[top : top + high], columns, wide, channels, batch):
+            for column, pixels in enumerate(smooth, first):
+                left = columns[column]
+                weights = row_weights[row][:, None] * column_weights[column]
+                band[0, :, :, left : left + wide] += np.clip(pixels, 0, 1) * weights
+            done += len(smooth)
+            if progress is not None:
+                progress(done, total)
+        closed = below - top
+        from_batch(band[:, :, :closed], out[None, top:below])
+        band[:, :, : high - closed] = band[:, :, closed:]
+        band[:, :, high - closed :] = 0
+    return out
+
+
+def _strip(run: Run, strip: np.ndarray, columns: list[int], wide: int, channels: int, batch: int) -> Iterator[tuple[int, np.ndarray]]:
+    """The smoothed tiles of one strip of rows: (number of the first, (B, C, h, w)) for each batch."""
+    for first in range(0, len(columns), batch):
+        tiles = [strip[:, left : left + wide] for left in columns[first : first + batch]]
+        yield first, run(to_batch(np.stack(tiles) if len(tiles) > 1 else tiles[0], channels))
+
+
+def _weights(begins: list[int], size: int, length: int, step: int, blend: Blend) -> list[np.ndarray]:
+    """For each tile of one axis, the weight of its pixels; over all tiles they add up to 1 at every pixel."""
+    windows = [np.ones(size) for _ in begins]
+    if blend == "feather":
+        ramp = max(1, min(size - step, size // 2))
+        rise = np.sin(np.pi / 2 * (np.arange(ramp) + 0.5) / ramp) ** 2
+        for begin, window in zip(begins, windows, strict=True):
+            if begin > 0:
+                window[:ramp] = rise
+            if begin + size < length:
+                window[size - ramp :] = np.minimum(window[size - ramp :], rise[::-1])
+    total = np.zeros(length)
+    for begin, window in zip(begins, windows, strict=True):
+        total[begin : begin + size] += window
+    return [(window / total[begin : begin + size]).astype(np.float32) for begin, window in zip(begins, windows, strict=True)]

@@ -1,0 +1,1 @@
+"""Networks for edge-preserving smoothing: models, targets, training, evaluation."""

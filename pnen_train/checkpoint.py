@@ -1,0 +1,102 @@
+"""Checkpoints: plain dictionaries that say which network their weights belong to."""
+
+import hashlib
+import io
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pnen_runtime.errors import CheckpointError, UsageError
+from pnen_runtime.files import write_bytes
+
+from .models import build
+
+FORMAT = 1
+BUNDLED = Path(__file__).parent / "bundled"
+
+
+@dataclass
+class Checkpoint:
+    """What a file holds: the network's name and settings, its weights, and how it came to be.
+
+    `training` is the record that goes into the model card (task, crop, tile, recipe, scores); `resume` is there only in the files from which
+    a run goes on.
+    """
+
+    network: str
+    config: dict[str, Any]
+    weights: dict[str, torch.Tensor]
+    step: int = 0
+    training: dict[str, Any] = field(default_factory=dict)
+    resume: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, network: str, model: nn.Module, **rest: Any) -> "Checkpoint":
+        """A checkpoint of this model."""
+        config = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(model.config).items()}
+        return cls(network, config, model.state_dict(), **rest)
+
+    def model(self) -> nn.Module:
+        """The network with its weights, in evaluation mode; CheckpointError where they do not belong together."""
+        try:
+            model = build(self.network, self.config)
+            model.load_state_dict(self.weights)
+        except (UsageError, RuntimeError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"the weights do not fit network {self.network}: {str(error).splitlines()[0]}") from error
+        if not all(torch.isfinite(p).all() for p in model.state_dict().values()):
+            raise CheckpointError("the checkpoint holds weights that are not finite; take an earlier one")
+        return model.eval()
+
+    def sha256(self) -> str:
+        """Of names, shapes and values of the weights, whatever the file looks like."""
+        digest = hashlib.sha256()
+        for name, weight in sorted(self.weights.items()):
+            digest.update(f"{name}{tuple(weight.shape)}{weight.dtype}".encode())
+            digest.update(weight.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write it whole or not at all."""
+    found = {"format": FORMAT, **{key: value for key, value in vars(checkpoint).items() if value is not None}}
+    buffer = io.BytesIO()  # so that a full disk is an OSError that names the file
+    torch.save(found, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint by file or by the name of a bundled one ("l0").
+
+    Nothing in the file is run: it is read with `weights_only=True`. Raises CheckpointError for a torn, foreign or hostile file.
+    """
+    path = Path(path)
+    if not path.is_file() and (BUNDLED / f"{path}.pt").is_file():
+        path = BUNDLED / f"{path}.pt"
+    if not path.is_file():
+        names = ", ".join(sorted(p.stem for p in BUNDLED.glob("*.pt"))) or "none"
+        raise CheckpointError(f"{path}: no such checkpoint, and none of the bundled ones ({names})")
+    expected = "expected a PNEN checkpoint as pnen-train writes it"
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{path}: {expected}, got a pickle that holds code or foreign objects; it was not run") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise CheckpointError(f"{path}: {expected}, got something else or a torn file") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{path}: {expected}, got something else or a torn file") from error
+    if not isinstance(found, dict) or "format" not in found:
+        raise CheckpointError(f"{path}: {expected}, got {'a bare state dict' if isinstance(found, dict) else type(found).__name__}; "
+                              "a checkpoint also names its network and settings")  # fmt: skip
+    if found.pop("format") != FORMAT:
+        raise CheckpointError(f"{path}: the checkpoint has another format than {FORMAT}, which this version reads")
+    kinds = {"network": str, "config": dict, "weights": dict, "step": int, "training": dict, "resume": dict}
+    for key, kind in kinds.items():
+        if key != "resume" and not isinstance(found.get(key), kind):
+            raise CheckpointError(f"{path}: {expected}, but its {key} is missing or of another kind")
+    return Checkpoint(**{key: found[key] for key in kinds if key in found})

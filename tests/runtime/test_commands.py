@@ -1,0 +1,61 @@
+import errno
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from pnen_runtime import errors
+from pnen_runtime.commands import Command, Group
+
+FAILURES = [
+    (errors.PnenError("it broke"), 1, "Error: it broke\n"),
+    (errors.UsageError("no such thing"), 2, "Error: no such thing\n"),
+    (errors.ParityError("off by\n one"), 3, "Error: off by one\n"),
+    (errors.BackendMissing("install it"), 4, "Error: install it\n"),
+    (errors.EngineError("foreign"), 5, "Error: foreign\n"),
+    (OSError(errno.ENOSPC, "No space left on device", "a.png"), 1, "Error: a.png: No space left on device\n"),
+    (PermissionError(errno.EACCES, "Permission denied", "b"), 1, "Error: b: Permission denied\n"),
+    (MemoryError(), 1, "Error: not enough memory\n"),
+    (KeyboardInterrupt(), 130, "Error: interrupted\n"),
+    (ZeroDivisionError("oops"), 1, "Error: unexpected ZeroDivisionError: oops (--debug shows where)\n"),
+]
+
+
+def commands(error):
+    def fail():
+        raise error
+
+    group = Group("tool", commands=[Command("fail", callback=fail)])
+    return [(Command("fail", callback=fail), []), (group, ["fail"])]
+
+
+@pytest.mark.parametrize(("error", "code", "line"), FAILURES, ids=lambda value: type(value).__name__)
+def test_a_failure_is_one_line_and_its_exit_code(error, code, line):
+    for command, args in commands(error):
+        result = CliRunner().invoke(command, args)
+        assert (result.exit_code, result.stderr, result.stdout) == (code, line, "")
+
+
+@pytest.mark.parametrize("args", [["--debug", "fail"], ["fail", "--debug"]])
+def test_debug_shows_the_traceback_once_and_keeps_the_exit_code(args):
+    group = commands(errors.EngineError("foreign"))[1][0]
+    result = CliRunner().invoke(group, args)
+    assert result.exit_code == 5
+    assert result.stderr.count("Traceback") == 1 and result.stderr.endswith("Error: foreign\n")
+
+
+def test_wrong_usage_help_and_version_are_as_click_has_them():
+    @click.group(cls=Group)
+    def tool():
+        """A tool."""
+
+    @tool.command()
+    @click.option("--count", type=int)
+    def work(count):
+        """Work."""
+
+    assert CliRunner().invoke(tool, ["work", "--count", "x"]).exit_code == 2
+    for args in (["-h"], ["work", "-h"]):
+        assert "--debug" in CliRunner().invoke(tool, args).stdout
+    assert CliRunner().invoke(tool, ["--version"], prog_name="tool").stdout.startswith("tool ")
+    assert CliRunner().invoke(tool, ["work"]).exit_code == 0

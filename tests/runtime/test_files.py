@@ -1,0 +1,47 @@
+import errno
+import os
+
+import pytest
+
+from pnen_runtime.files import replace_when_done, write_bytes, write_text
+
+
+def test_a_file_is_replaced_whole_and_keeps_its_suffix_meanwhile(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_text("old")
+    with replace_when_done(path) as temporary:
+        assert temporary.parent == tmp_path and temporary.suffix == ".onnx"
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["model.onnx"]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError(errno.ENOSPC, "full")])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "model.pt"
+    path.write_text("old")
+    with pytest.raises(type(error)), replace_when_done(path) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["model.pt"]
+
+
+def test_errors_name_the_file_that_was_asked_for(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        write_bytes(tmp_path / "none" / "a.bin", b"1")
+    assert caught.value.filename == str(tmp_path / "none" / "a.bin")
+    with pytest.raises(IsADirectoryError):
+        write_bytes(tmp_path, b"1")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices and links as POSIX has them")
+def test_devices_are_not_replaced_and_links_are_followed(tmp_path):
+    with pytest.raises(OSError, match="not a regular file"):
+        write_text("/dev/null", "x")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.txt").symlink_to(tmp_path / "real" / "text.txt")
+    write_text(tmp_path / "link.txt", "é")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "real" / "text.txt").read_bytes() == "é".encode()

@@ -1,0 +1,164 @@
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pnen_runtime import EngineError, ImageError, PnenError, Smoother, UsageError, models
+
+
+class Stand:
+    """A backend made of a function."""
+
+    name = "stand-in"
+    info = "stand-in (given)"
+
+    def __init__(self, card, answer):
+        self.card, self.answer, self.closed = card, answer, 0
+
+    def run(self, batch):
+        return self.answer(batch)
+
+    def close(self):
+        self.closed += 1
+
+
+def image(*shape, dtype="uint8"):
+    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, True)
+
+
+@settings(deadline=None, max_examples=30)
+@given(height=st.integers(16, 70), width=st.integers(16, 70))
+def test_any_size_comes_back_whole(card, height, width):
+    picture = image(height, width, 3)
+    np.testing.assert_array_equal(Smoother("toy", backend=Stand(card(), lambda batch: batch)).run(picture), picture)
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (40, 50, 1), (40, 50, 3), (3, 40, 50, 3)])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_the_network_is_what_acts(model, shape, dtype):
+    picture = image(*shape, dtype=dtype)
+    with Smoother(model("invert")) as smoother:
+        np.testing.assert_array_equal(smoother.run(picture), np.iinfo(dtype).max - picture)
+
+
+def test_alpha_is_not_inverted_and_paths_give_pil_images(model, tmp_path):
+    picture = image(40, 50, 4)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    with Smoother(str(model("invert"))) as smoother:
+        for given_as in (tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(picture)):
+            back = smoother.run(given_as)
+            assert isinstance(back, Image.Image)
+            np.testing.assert_array_equal(np.asarray(back)[..., :3], 255 - picture[..., :3])
+            np.testing.assert_array_equal(np.asarray(back)[..., 3], picture[..., 3])
+
+
+def test_a_grey_network_takes_grey_only(model):
+    smoother = Smoother(model("grey"))
+    np.testing.assert_array_equal(smoother.run(image(40, 50)), image(40, 50))
+    with pytest.raises(ImageError, match="grey"):
+        smoother.run(image(40, 50, 3))
+
+
+@given(strengths=st.lists(st.floats(0, 1), min_size=2, max_size=4).map(sorted))
+@settings(deadline=None, max_examples=20)
+def test_more_strength_is_more_change(card, strengths):
+    smoother = Smoother("toy", backend=Stand(card(), lambda batch: 1 - batch))
+    picture = image(33, 47, 3).astype(int)
+    changes = [np.abs(smoother.run(picture.astype(np.uint8), strength=s) - picture) for s in strengths]
+    assert all((less <= more).all() for less, more in pairwise(changes))
+
+
+def test_strength_goes_from_the_image_to_the_result(model):
+    smoother, picture = Smoother(model("flat")), image(40, 50, 3)
+    np.testing.assert_array_equal(smoother.run(picture, strength=0), picture)
+    assert smoother.run(picture, strength=1).max() == 0
+    np.testing.assert_allclose(smoother.run(picture, strength=0.5), picture / 2, atol=0.51)
+    with pytest.raises(UsageError, match="strength"):
+        smoother.run(picture, strength=1.5)
+
+
+@pytest.mark.parametrize(("settings", "tiles"), [({}, 2 * 4), ({"tile": "whole"}, 1), ({"tile": 40, "step": 40}, 2),
+                                                 ({"step": 32}, 2 * 3)])  # fmt: skip
+def test_tiles_are_the_cards_unless_asked_otherwise(card, settings, tiles):
+    seen, steps = [], []
+
+    def look(batch):
+        seen.append(batch.shape[2:])
+        return batch
+
+    smoother = Smoother("toy", backend=Stand(card(), look), **settings)
+    smoother.run(image(40, 80, 3), progress=lambda *at: steps.append(at))
+    assert len(seen) == tiles and len(set(seen)) == 1
+    assert steps[-1] == (tiles, tiles)
+
+
+def test_progress_runs_once_over_all_frames(model):
+    steps = []
+    Smoother(model(tile="whole")).run(image(3, 20, 20, 3), progress=lambda *at: steps.append(at))
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_memory_limits_the_tile_and_that_is_logged(model, caplog):
+    smoother = Smoother(model(tile="whole", config={"channels": 64, "scales": [2]}, target="onnx"), memory=20)
+    with caplog.at_level(logging.WARNING, "pnen"):
+        np.testing.assert_array_equal(smoother.run(image(100, 120, 3)), image(100, 120, 3))
+    assert "of the 20 MB allowed" in caplog.text
+    assert "whole image" in str(smoother.info)
+
+
+def test_info_is_one_line_that_says_what_runs_and_why(model):
+    path = model(task={"filter": "l0", "lambda": 0.02}, precision="fp16")
+    line = str(Smoother(path, threads=1).info)
+    for part in (str(path), "toy for l0 lambda=0.02", "fp16 (ort)", "onnxruntime-cpu", "1 CPU thread",
+                 "the file is ONNX", "tiles of 32 at step 20 (recommended by the card)"):  # fmt: skip
+        assert part in line
+    assert "\n" not in line
+
+
+def test_several_threads_may_run_one_smoother(model):
+    smoother = Smoother(model("invert"), threads=1)
+    pictures = [np.random.default_rng(seed).integers(0, 256, (40 + seed, 60, 3), np.uint8) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for picture, back in zip(pictures, pool.map(smoother.run, pictures), strict=True):
+            np.testing.assert_array_equal(back, 255 - picture)
+
+
+def test_after_close_nothing_runs(model, card):
+    smoother = Smoother(model())
+    smoother.close()
+    smoother.close()
+    for use in (lambda: smoother.run(image(20, 20, 3)), lambda: smoother.info):
+        with pytest.raises(PnenError, match="closed"):
+            use()
+    backend = Stand(card(), lambda batch: batch)
+    with Smoother("toy", backend=backend):
+        pass
+    assert backend.closed == 1
+
+
+def test_values_that_are_not_numbers_never_pass(model):
+    with pytest.raises(EngineError, match="not numbers"):
+        Smoother(model("nan")).run(image(20, 20, 3))
+
+
+@pytest.mark.parametrize("settings", [{"tile": 8}, {"step": 99}, {"blend": "magic"}, {"memory": 0}, {"backend": "gpu"}])
+def test_a_wrong_setting_is_refused_at_once(model, settings):
+    with pytest.raises(UsageError, match="expected"):
+        Smoother(model(), **settings)
+
+
+def test_a_bundled_model_is_found_by_name_and_a_file_goes_first(model, tmp_path, monkeypatch):
+    path = model("invert")
+    monkeypatch.setattr(models, "BUNDLED", tmp_path)
+    assert models.bundled_models() == ["invert"]
+    assert models.find_model("invert") == path
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").write_bytes(b"a file")
+    assert models.find_model("other").is_file()
+    with pytest.raises(UsageError, match="no model 'l9': there is no such file, and the bundled models are: invert"):
+        Smoother("l9")
