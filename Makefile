@@ -16,7 +16,7 @@ lint: .venv/ready
 	$(BIN)/mypy
 
 bench: .venv/ready
-	$(BIN)/python tools/bench_cpu.py
+	$(BIN)/python tools/bench_trt.py
 
 # torch first and alone: the CPU build where the index has one, and nothing replaces it later.
 .venv/ready: pyproject.toml constraints.txt

@@ -34,7 +34,9 @@ def parse_tile(text: str) -> int | Literal["whole"]:
 @click.argument("source", metavar="IN", type=click.Path(exists=True, path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--model", metavar="NAME|PATH", default="l0", show_default=True, help="A bundled model or a model file.")
-@click.option("--tile", metavar="PIXELS|whole", type=parse_tile, help="Tile size instead of the one that the model recommends.")
+@click.option(
+    "--tile", metavar="PIXELS|whole", type=parse_tile, help="Tile size instead of the one that the model recommends."
+)
 @click.option("--step", metavar="PIXELS", type=click.IntRange(min=1), help="From one tile to the next.")
 @click.option(
     "--strength",
@@ -44,7 +46,9 @@ def parse_tile(text: str) -> int | Literal["whole"]:
     show_default=True,
     help="0 leaves the picture as it is, 1 is the model's full effect.",
 )
-@click.option("--backend", type=click.Choice(["auto", *BACKENDS]), default="auto", show_default=True, help="What runs the model.")
+@click.option(
+    "--backend", type=click.Choice(["auto", *BACKENDS]), default="auto", show_default=True, help="What runs the model."
+)
 @click.option("--threads", metavar="THREADS", type=click.IntRange(min=1), help="CPU threads.  [default: all]")
 @click.option(
     "--memory",

@@ -35,8 +35,8 @@ def replace_when_done(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        if error.filename is not None and os.path.basename(os.fspath(error.filename)) == temporary.name:
-            error.filename, error.filename2 = str(asked), None
+        if error.filename is None or os.path.basename(os.fspath(error.filename)) == temporary.name:
+            error.filename, error.filename2 = str(asked), None  # a full disk does not say which file
         raise
     finally:
         temporary.unlink(missing_ok=True)

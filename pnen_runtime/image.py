@@ -1,7 +1,7 @@
 """Images: what a user gives, taken apart into frames for the network and put together again.
 
-Here alone the order of axes and the type of the values change: outside, images are (H, W, C) of the user's type; inside,
-batches are (B, C, H, W) float32 in [0, 1]. Letters: N frames, B batch, C channels, H×W pixels.
+Here alone the order of axes and the type of the values change: outside, images are (H, W, C) of the user's type;
+inside, batches are (B, C, H, W) float32 in [0, 1]. Letters: N frames, B batch, C channels, H×W pixels.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def _as_frames(array: np.ndarray) -> np.ndarray:
     return array[None] if array.ndim == 3 else array
 
 
-# What the network sees of a mode, and so what comes back: palettes, print and other colour spaces become RGB, bits grey.
+# What the network sees of a mode, and so what comes back: palettes, print and other colour spaces become RGB, bits
+# grey.
 # High precision is kept: I;16 is uint16 and F is float32 in [0, 1].
 SEEN_AS = {
     "L": "L",
@@ -154,7 +155,11 @@ def _sixteen_bits(image: PIL.Image.Image) -> np.ndarray:
 
 def read_rgb(path: str | os.PathLike[str]) -> np.ndarray:
     """Read an image file as an (H, W, 3) uint8 array, upright and without alpha."""
-    return np.asarray(read_image(path).convert("RGB"))
+    image = read_image(path)
+    if image.mode.startswith("I"):  # convert() would cut 16 bits off at 255
+        grey = np.rint(_sixteen_bits(image) / 257).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.asarray(image.convert("RGB"))
 
 
 def full_scale(dtype: np.dtype) -> float:

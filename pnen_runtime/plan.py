@@ -9,7 +9,8 @@ from typing import Literal
 from .card import Card
 from .errors import UsageError
 
-# Measured on ONNX Runtime 1.32, 96 to 481 pixels a side, 32 and 64 channels, 1 to 3 stages: predicts 0.95 to 1.35 times the use.
+# Measured on ONNX Runtime 1.32, 96 to 481 pixels a side, 32 and 64 channels, 1 to 3 stages: it
+# predicts 0.95 to 1.35 times what is used.
 LIVE_MAPS = 13  # feature maps alive at once, the concatenated scales among them
 LIVE_SCORES = 2.2  # copies of the largest score matrix, before and after the softmax
 Tile = int | Literal["whole"]  # pixels a side

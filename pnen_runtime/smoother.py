@@ -38,7 +38,8 @@ class Info:
     tiles: str
 
     def __str__(self) -> str:
-        return f"{self.model}: {self.network} for {self.task}, {self.precision} ({self.target}) on {self.backend}; {self.tiles}"
+        what = f"{self.model}: {self.network} for {self.task}, {self.precision} ({self.target})"
+        return f"{what} on {self.backend}; {self.tiles}"
 
 
 class Smoother:
@@ -90,7 +91,9 @@ class Smoother:
         if memory < 1:
             raise UsageError(f"expected a memory limit of at least 1 MB, got {memory}")
         self._name = os.fspath(engine)
-        self._backend: Backend | None = open_backend(find_model(engine), backend, threads=threads) if isinstance(backend, str) else backend
+        self._backend: Backend | None = (
+            open_backend(find_model(engine), backend, threads=threads) if isinstance(backend, str) else backend
+        )
         self.card = self._backend.card
         self._tile, self._step, self._blend, self._memory = tile, step, blend, memory * 1_000_000
         try:
@@ -104,7 +107,9 @@ class Smoother:
     def run(self, image: Given, *, strength: float = ..., progress: Progress | None = ...) -> Given: ...
 
     @overload
-    def run(self, image: str | os.PathLike[str], *, strength: float = ..., progress: Progress | None = ...) -> PIL.Image.Image: ...
+    def run(
+        self, image: str | os.PathLike[str], *, strength: float = ..., progress: Progress | None = ...
+    ) -> PIL.Image.Image: ...
 
     def run(self, image: Any, *, strength: float = 1.0, progress: Progress | None = None) -> Any:
         """Smooth an image.
@@ -138,7 +143,8 @@ class Smoother:
             smooth = backend.run(batch)
             if not np.isfinite(smooth).all():
                 raise EngineError(
-                    f"{self._name} gave values that are not numbers on {backend.name}; export it in fp32, or take a smaller tile"
+                    f"{self._name} gave values that are not numbers on {backend.name}; "
+                    "export it in fp32, or take a smaller tile"
                 )
             return smooth if strength == 1 else batch + np.float32(strength) * (np.clip(smooth, 0, 1) - batch)
 

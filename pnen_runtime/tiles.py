@@ -86,7 +86,9 @@ def smooth_tiled(
     return out
 
 
-def _strip(run: Run, strip: np.ndarray, columns: list[int], wide: int, channels: int, batch: int) -> Iterator[tuple[int, np.ndarray]]:
+def _strip(
+    run: Run, strip: np.ndarray, columns: list[int], wide: int, channels: int, batch: int
+) -> Iterator[tuple[int, np.ndarray]]:
     """The smoothed tiles of one strip of rows: (number of the first, (B, C, h, w)) for each batch."""
     for first in range(0, len(columns), batch):
         tiles = [strip[:, left : left + wide] for left in columns[first : first + batch]]
@@ -107,4 +109,6 @@ def _weights(begins: list[int], size: int, length: int, step: int, blend: Blend)
     total = np.zeros(length)
     for begin, window in zip(begins, windows, strict=True):
         total[begin : begin + size] += window
-    return [(window / total[begin : begin + size]).astype(np.float32) for begin, window in zip(begins, windows, strict=True)]
+    return [
+        (window / total[begin : begin + size]).astype(np.float32) for begin, window in zip(begins, windows, strict=True)
+    ]

@@ -2,9 +2,9 @@
 
 import hashlib
 import io
-import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from pnen_runtime.files import write_bytes
 from .models import build
 
 FORMAT = 1
+KINDS = {"network": str, "config": dict, "weights": dict, "step": int, "training": dict, "resume": dict}
 BUNDLED = Path(__file__).parent / "bundled"
 
 
@@ -23,8 +24,8 @@ BUNDLED = Path(__file__).parent / "bundled"
 class Checkpoint:
     """What a file holds: the network's name and settings, its weights, and how it came to be.
 
-    `training` is the record that goes into the model card (task, crop, tile, recipe, scores); `resume` is there only in the files from which
-    a run goes on.
+    `training` is the record that goes into the model card (task, crop, tile, recipe, scores); `resume` is there only in
+    the files from which a run goes on.
     """
 
     network: str
@@ -37,7 +38,8 @@ class Checkpoint:
     @classmethod
     def of(cls, network: str, model: nn.Module, **rest: Any) -> "Checkpoint":
         """A checkpoint of this model."""
-        config = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(model.config).items()}
+        settings: Any = model.config
+        config = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(settings).items()}
         return cls(network, config, model.state_dict(), **rest)
 
     def model(self) -> nn.Module:
@@ -46,7 +48,8 @@ class Checkpoint:
             model = build(self.network, self.config)
             model.load_state_dict(self.weights)
         except (UsageError, RuntimeError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"the weights do not fit network {self.network}: {str(error).splitlines()[0]}") from error
+            reason = shorten(str(error).partition("PNEN:")[2] or str(error), 200, placeholder=" ...")
+            raise CheckpointError(f"the weights do not fit network {self.network}: {reason}") from error
         if not all(torch.isfinite(p).all() for p in model.state_dict().values()):
             raise CheckpointError("the checkpoint holds weights that are not finite; take an earlier one")
         return model.eval()
@@ -68,35 +71,38 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     write_bytes(path, buffer.getvalue())
 
 
+def find_checkpoint(path: str | Path) -> Path:
+    """The file of this name, or the bundled checkpoint of this name; CheckpointError where there is neither."""
+    if Path(path).is_file():
+        return Path(path)
+    if (BUNDLED / f"{path}.pt").is_file():
+        return BUNDLED / f"{path}.pt"
+    names = ", ".join(sorted(p.stem for p in BUNDLED.glob("*.pt"))) or "none"
+    raise CheckpointError(f"{path}: no such checkpoint, and none of the bundled ones ({names})")
+
+
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint by file or by the name of a bundled one ("l0").
 
-    Nothing in the file is run: it is read with `weights_only=True`. Raises CheckpointError for a torn, foreign or hostile file.
+    Nothing in the file is run: it is read with `weights_only=True`. Raises CheckpointError for a torn, foreign or
+    hostile file.
     """
-    path = Path(path)
-    if not path.is_file() and (BUNDLED / f"{path}.pt").is_file():
-        path = BUNDLED / f"{path}.pt"
-    if not path.is_file():
-        names = ", ".join(sorted(p.stem for p in BUNDLED.glob("*.pt"))) or "none"
-        raise CheckpointError(f"{path}: no such checkpoint, and none of the bundled ones ({names})")
+    path = find_checkpoint(path)
     expected = "expected a PNEN checkpoint as pnen-train writes it"
+    data = io.BytesIO(path.read_bytes())
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path}: {expected}, got a pickle that holds code or foreign objects; it was not run") from error
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise CheckpointError(f"{path}: {expected}, got something else or a torn file") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{path}: {expected}, got something else or a torn file") from error
+        found = torch.load(data, map_location="cpu", weights_only=True)
+    except Exception as error:  # broken data makes the reader raise nearly anything
+        got = "something else, a torn file, or one that holds code (which was not run)"
+        raise CheckpointError(f"{path}: {expected}, got {got}") from error
     if not isinstance(found, dict) or "format" not in found:
-        raise CheckpointError(f"{path}: {expected}, got {'a bare state dict' if isinstance(found, dict) else type(found).__name__}; "
-                              "a checkpoint also names its network and settings")  # fmt: skip
+        got = "a bare state dict, which names no network" if isinstance(found, dict) else type(found).__name__
+        raise CheckpointError(f"{path}: {expected}, got {got}")
     if found.pop("format") != FORMAT:
         raise CheckpointError(f"{path}: the checkpoint has another format than {FORMAT}, which this version reads")
-    kinds = {"network": str, "config": dict, "weights": dict, "step": int, "training": dict, "resume": dict}
-    for key, kind in kinds.items():
-        if key != "resume" and not isinstance(found.get(key), kind):
+    for key, kind in KINDS.items():
+        if not isinstance(found.get(key, {} if key == "resume" else None), kind):
             raise CheckpointError(f"{path}: {expected}, but its {key} is missing or of another kind")
-    return Checkpoint(**{key: found[key] for key in kinds if key in found})
+    if not all(isinstance(weight, torch.Tensor) for weight in found["weights"].values()):
+        raise CheckpointError(f"{path}: {expected}, but its weights are not all tensors")
+    return Checkpoint(**{key: found[key] for key in KINDS if key in found})

@@ -1,13 +1,16 @@
 """Recipes: everything a training run depends on besides the images, read strictly from TOML."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import tomllib
 
 from pnen_runtime.errors import UsageError
+
+from .filters import resolve
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -34,7 +37,7 @@ class Optimiser:
 
     steps: int = 400_000
     learning_rate: float = 5e-4
-    schedule: str = "plateau"  # "plateau" halves the rate when the training loss stops falling, "cosine" takes it to minimum_rate
+    schedule: str = "plateau"  # halves the rate when the training loss stops falling; "cosine" takes it to minimum_rate
     minimum_rate: float = 1e-4
     warmup_steps: int = 0
     epoch_steps: int = 1000  # what the plateau rule averages over
@@ -65,24 +68,11 @@ class Recipe:
     optimiser: Optimiser = Optimiser()
     run: Run = Run()
 
-    def __post_init__(self) -> None:
-        _expect(self.optimiser.schedule in ("plateau", "cosine"), "schedule", '"plateau" or "cosine"', self.optimiser.schedule)
-        _expect(self.run.precision in ("fp32", "bf16"), "precision", '"fp32" or "bf16"', self.run.precision)
-        _expect(self.data.crop >= 16, "crop", "at least 16 pixels", self.data.crop)
-        _expect(self.optimiser.learning_rate > 0, "learning_rate", "a number above 0", self.optimiser.learning_rate)
-        for section, names in (
-            ("data", ("batch",)),
-            ("optimiser", ("steps", "epoch_steps")),
-            ("run", ("evaluate_every", "checkpoint_every")),
-        ):
-            for name in names:
-                value = getattr(getattr(self, section), name)
-                _expect(value >= 1, name, "at least 1", value)
 
-
-def _expect(holds: bool, name: str, expected: str, got: object) -> None:
-    if not holds:
-        raise UsageError(f"expected {name} to be {expected}, got {got!r}")
+SECTIONS: dict[str, type] = {"target": Target, "data": Data, "optimiser": Optimiser, "run": Run}
+CHOICES = {"schedule": ("plateau", "cosine"), "precision": ("fp32", "bf16")}
+LEAST = {"crop": 16, "tile": 16, "seed": 0, "minimum_rate": 0, "warmup_steps": 0, "patience": 0}  # others: 1
+KINDS: dict[type, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
 def read_recipe(recipe: str | Path) -> Recipe:
@@ -94,41 +84,53 @@ def read_recipe(recipe: str | Path) -> Recipe:
         names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
         raise UsageError(f'no recipe "{recipe}": expected a TOML file or one of {names}')
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        return recipe_from(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not valid TOML: {error}") from error
-    try:
-        return recipe_from(found)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
 
 
 def recipe_from(found: Mapping[str, Any]) -> Recipe:
-    """A recipe from nested dictionaries, as in TOML; unknown names and wrong types are refused."""
-    sections: dict[str, Any] = {"target": Target, "data": Data, "optimiser": Optimiser, "run": Run}
-    for name in found:
-        if name not in ("network", *sections):
-            raise UsageError(f"unknown section [{name}]; there are network, {', '.join(sections)}")
-    network = found.get("network")
-    if not isinstance(network, dict) or "name" not in network:
+    """A recipe from nested dictionaries, as in TOML; unknown names, wrong types and impossible values are refused."""
+    for name, section in found.items():
+        if name not in ("network", *SECTIONS):
+            raise UsageError(f"unknown section [{name}]; there are network, {', '.join(SECTIONS)}")
+        if not isinstance(section, dict):
+            raise UsageError(f"expected a section [{name}], got {section!r}")
+    if not isinstance(found.get("network", {}).get("name"), str):
         raise UsageError('expected a section [network] with a name, such as name = "pnen"')
-    parts = {name: _section(name, made_of, found[name]) for name, made_of in sections.items() if name in found}
-    return Recipe(network=network, **parts)
+    parts = {name: _section(name, SECTIONS[name], found[name]) for name in SECTIONS if name in found}
+    recipe = Recipe(network=dict(found["network"]), **parts)
+    if recipe.run.tile_step > recipe.run.tile:
+        raise UsageError(f"expected tile_step in [run] of at most tile = {recipe.run.tile}, got {recipe.run.tile_step}")
+    return recipe
 
 
-def _section(name: str, made_of: type, found: Any) -> Any:
-    if not isinstance(found, dict):
-        raise UsageError(f"expected a section [{name}], got {found!r}")
-    known = {entry.name: entry for entry in fields(made_of)}
+def _section(name: str, made_of: type, found: dict[str, Any]) -> Any:
     if made_of is Target:  # the filter's own settings stand beside its name
-        return Target(found.get("filter", "l0"), {key: value for key, value in found.items() if key != "filter"})
+        settings = dict(found)
+        target = Target(settings.pop("filter", Target.filter), settings)
+        _check("filter in [target]", "filter", str, target.filter)
+        resolve(target.filter, settings)
+        return target
+    kinds = get_type_hints(made_of)
     for key, value in found.items():
-        if key not in known:
-            raise UsageError(f'unknown setting "{key}" in [{name}]; there are {", ".join(known)}')
-        wanted = known[key].type
-        if (not isinstance(value, wanted) and not (wanted is float and type(value) is int)) or (wanted is int and type(value) is bool):
-            raise UsageError(f"expected {key} in [{name}] to be of type {wanted.__name__}, got {value!r}")
+        if key not in kinds:
+            raise UsageError(f'unknown setting "{key}" in [{name}]; there are {", ".join(kinds)}')
+        _check(f"{key} in [{name}]", key, kinds[key], value)
     return made_of(**found)
+
+
+def _check(where: str, key: str, kind: Any, value: Any) -> None:
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise UsageError(f"expected {where} to be {KINDS[kind]}, got {value!r}")
+    if key in CHOICES and value not in CHOICES[key]:
+        raise UsageError(f"expected {where} to be one of {', '.join(CHOICES[key])}, got {value!r}")
+    if kind is int and value < LEAST.get(key, 1):
+        raise UsageError(f"expected {where} to be at least {LEAST.get(key, 1)}, got {value}")
+    if kind is float and not (math.isfinite(value) and (value > 0 or value == LEAST.get(key))):
+        raise UsageError(f"expected {where} to be above 0, got {value}")
 
 
 def override(recipe: Recipe, *, steps: int | None = None, seed: int | None = None) -> Recipe:

@@ -2,46 +2,72 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from pnen_runtime.errors import UsageError
 from pnen_runtime.files import write_text
-from pnen_runtime.image import read_rgb, write_image
+from pnen_runtime.image import from_batch, full_scale, read_image, take_apart, write_image
 
-from .filters import filter_image, resolve
-from .targets import Progress, counted, in_parallel
+from .filters import ROUNDING, filter_values, resolve
+from .parallel import Progress, in_parallel
+from .targets import by_stem
+
+NOTE = "filter.json"  # which filter made the images of a folder
 
 
 def filter_files(
-    name: str, settings: Mapping[str, float], paths: Sequence[Path], target: Path, *, folder: bool, progress: Progress | None = None
+    name: str,
+    settings: Mapping[str, float],
+    paths: Sequence[Path],
+    target: Path,
+    *,
+    folder: bool,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Filter images into the folder `target` as NAME.png beside a filter.json, or one image into the file `target`.
 
-    Results that are there already are kept, so a second call goes on where the first one stopped. Returns the paths written to.
+    Results that are there already are kept, so a second call goes on where the first one stopped. Returns the paths of
+    the results. Raises UsageError for a filter or a folder that will not do, ImageError for an image.
     """
     settings = resolve(name, settings)
     if not folder:
-        _filter_file((paths[0], target), name, settings)
+        filter_file(paths[0], target, name, settings)
         return [target]
-    outputs = [target / f"{path.stem}.png" for path in paths]
-    if len(set(outputs)) < len(outputs):
-        raise UsageError(f"{paths[0].parent}: expected images with different names, got two that differ in their suffix only")
     if target.resolve() == paths[0].parent.resolve():
         raise UsageError(f"{target}: expected another folder than the images'; choose a new one")
-    target.mkdir(parents=True, exist_ok=True)
-    record = {"filter": name, **settings, "rounding": "round(clip(255 x, 0, 255))", "numpy": version("numpy")}
-    note = target / "filter.json"
-    if note.exists() and json.loads(note.read_text()) != record:
-        raise UsageError(f"{target}: holds images of another filter or other settings (see filter.json); choose another folder")
-    write_text(note, json.dumps(record, indent=1))
-    work = [(path, output) for path, output in zip(paths, outputs, strict=True) if not output.exists()]
-    for _ in counted(in_parallel(partial(_filter_file, name=name, settings=settings), work), len(work), progress):
+    outputs = {target / f"{stem}.png": path for stem, path in by_stem(paths, "both would become one .png").items()}
+    _take_folder(target, {"filter": name, **settings, "rounding": ROUNDING})
+    missing = [output for output in outputs if not output.exists()]
+    for _ in in_parallel(lambda output: filter_file(outputs[output], output, name, settings), missing, progress):
         pass
-    return outputs
+    return list(outputs)
 
 
-def _filter_file(paths: tuple[Path, Path], name: str, settings: Mapping[str, float]) -> None:
-    source, target = paths
-    write_image(target, filter_image(read_rgb(source), name, settings))
+def _take_folder(folder: Path, record: dict[str, Any]) -> None:
+    """Make the folder and its note; UsageError where the folder has results of another filter."""
+    note = folder / NOTE
+    try:
+        found = json.loads(note.read_text(encoding="utf-8"))
+        same = isinstance(found, dict) and record.items() <= found.items()
+    except FileNotFoundError:
+        same = not folder.is_dir() or not any(folder.iterdir())
+    except ValueError:
+        same = False
+    if not same:
+        raise UsageError(f"{folder}: expected a new folder, or one with a {NOTE} of this filter and these settings")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(note, json.dumps(record | {"numpy": version("numpy")}, indent=1))
+
+
+def filter_file(source: Path, target: Path, name: str, settings: Mapping[str, float]) -> None:
+    """Filter one image. Grey is filtered as RGB and comes back grey, alpha passes through, 16 bits stay 16 bits."""
+    picture = take_apart(read_image(source), minimum_side=2)
+    for frame, out in zip(picture.frames, picture.smooth, strict=True):
+        values = np.broadcast_to(frame / full_scale(frame.dtype), (*frame.shape[:2], 3))
+        smooth = filter_values(values, name, settings)
+        from_batch(smooth.transpose(2, 0, 1)[None], out[None])
+    write_image(target, picture.finish())

@@ -11,5 +11,5 @@ def smoothing_loss(images: Sequence[Tensor], target: Tensor, deep_supervision: b
 
     Images and target are (B, C, H, W) in [0, 1]; the mean runs over batch, channels and pixels. Returns a scalar.
     """
-    supervised = images if deep_supervision else images[-1:]
-    return sum(F.mse_loss(image.float(), target) for image in supervised)
+    first, *rest = (F.mse_loss(image.float(), target) for image in (images if deep_supervision else images[-1:]))
+    return sum(rest, first)

@@ -12,11 +12,14 @@ def psnr(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
 
 
 def ssim(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
-    """Structural similarity of (H, W, C) images: 11×11 Gaussian window of σ 1.5, valid region, channels averaged (Wang et al. 2004)."""
-    return float(structural_similarity(image, reference, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-                                       data_range=255, channel_axis=2))  # fmt: skip
+    """Structural similarity of (H, W, C) images, from 11 pixels a side (Wang et al. 2004).
+
+    11×11 Gaussian window of σ 1.5, mean over the valid region, then over the channels.
+    """
+    wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    return float(structural_similarity(image, reference, data_range=255, channel_axis=2, **wang))
 
 
 def ssim_box7(image: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
-    """The same with scikit-image's defaults (7×7 box, sample covariance), which the paper's authors call in released code."""
+    """The same with scikit-image's defaults (7×7 box, sample covariance), which the authors' released code calls."""
     return float(structural_similarity(image, reference, data_range=255, channel_axis=2))

@@ -1,7 +1,7 @@
 """The learning rate over a run."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from .config import Optimiser
@@ -9,14 +9,17 @@ from .config import Optimiser
 
 @dataclass
 class Schedule:
-    """The rate at each step. The plateau rule halves it when the mean loss of an epoch stops falling (paper, Sec. IV-A), and says when to stop."""
+    """The rate at each step.
+
+    The plateau rule halves it when the mean loss of an epoch stops falling (paper, Sec. IV-A), and says when to stop.
+    """
 
     settings: Optimiser
     factor: float = 1.0
     best: float = math.inf
     bad_epochs: int = 0
     total: float = 0.0  # of the losses of this epoch
-    finished: bool = field(default=False)  # the rule fired at the lowest rate
+    finished: bool = False  # the rule fired at the lowest rate
 
     def rate(self, step: int) -> float:
         """For the step after `step` finished ones."""
@@ -41,7 +44,7 @@ class Schedule:
         else:
             self.bad_epochs += 1
         if self.bad_epochs > s.patience:
-            self.finished = self.rate(step) <= s.minimum_rate
+            self.finished = s.learning_rate * self.factor <= s.minimum_rate
             self.factor, self.bad_epochs = self.factor / 2, 0
 
     def state(self) -> dict[str, Any]:

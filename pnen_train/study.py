@@ -11,7 +11,15 @@ from .evaluate import Scores, evaluate, network_smoother
 from .targets import Pair
 
 Tile = int | Literal["whole"]
-TILES: tuple[tuple[Tile, int | None], ...] = ("whole", None), (256, 224), (192, 160), (128, 96), (96, 80), (96, 40), (64, 48)
+TILES: tuple[tuple[Tile, int | None], ...] = (
+    ("whole", None),
+    (256, 224),
+    (192, 160),
+    (128, 96),
+    (96, 80),
+    (96, 40),
+    (64, 48),
+)
 
 
 @dataclass(frozen=True)
@@ -24,10 +32,13 @@ class TileScore:
 
 
 def study(
-    model: nn.Module, pairs: Sequence[Pair], tiles: Sequence[tuple[Tile, int | None]] = TILES, device: str | torch.device = "cpu",
+    model: nn.Module,
+    pairs: Sequence[Pair],
+    tiles: Sequence[tuple[Tile, int | None]] = TILES,
+    device: str | torch.device = "cpu",
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> list[TileScore]:  # fmt: skip
-    """Score a network on the same pairs with each tile size (pixels a side, and pixels from one tile to the next)."""
+) -> list[TileScore]:
+    """Score a network on the same pairs with each tile (pixels a side, and pixels from one tile to the next)."""
     rows = []
     for tile, step in tiles:
         rows.append(TileScore(tile, step, evaluate(network_smoother(model, tile, step, device=device), pairs)))
@@ -36,7 +47,10 @@ def study(
 
 
 def recommended(rows: Sequence[TileScore], tolerance: float = 0.02) -> TileScore:
-    """Of the tiles within `tolerance` dB of the best PSNR, the fastest. Whole images are left out: a card must also fit large pictures."""
+    """Of the tiles within `tolerance` dB of the best tile's PSNR, the fastest.
+
+    Whole images are left out: a card must also fit large pictures.
+    """
     tiles = [row for row in rows if row.tile != "whole"]
     best = max(row.scores.psnr for row in tiles)
     return min((row for row in tiles if row.scores.psnr >= best - tolerance), key=lambda row: row.scores.seconds)

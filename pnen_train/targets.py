@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +17,13 @@ from pnen_runtime.errors import ImageError, UsageError
 from pnen_runtime.files import write_text
 from pnen_runtime.image import read_rgb, write_image
 
-from .filters import filter_image, resolve
-from .metrics import psnr
+from .filters import ROUNDING, filter_image, resolve
+from .metrics import psnr, ssim
+from .parallel import Progress, in_parallel
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm"}
+SMALLEST = 16  # pixels a side, of what is scored
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # input and target, both (H, W, 3)
-Progress = Callable[[int, int], None]  # done, in all
 
 
 @dataclass(frozen=True)
@@ -40,76 +40,114 @@ class Maker:
         return cls(filter, resolve(filter, settings), cache or user_cache_path("pnen") / "targets")
 
     def target(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The filtered (H, W, 3) image, from the cache where the same pixels were filtered with the same settings before."""
+        """The filtered (H, W, 3) image; from the cache where the same pixels were filtered like this before."""
         made_by = {"filter": self.filter, **self.settings, "shape": image.shape}
         digest = hashlib.sha256(json.dumps(made_by).encode() + image.tobytes()).hexdigest()
         path = self.cache / self.filter / f"{digest}.png"
-        if path.is_file():
-            try:
-                return read_rgb(path)
-            except ImageError:
-                path.unlink()  # written by a machine that lost power: made again
+        kept = _read_kept(path, image.shape)
+        if kept is not None:
+            return kept
         target = filter_image(image, self.filter, self.settings)
         path.parent.mkdir(parents=True, exist_ok=True)
-        record = {**made_by, "rounding": "round(clip(255 x, 0, 255))", "numpy": version("numpy"), "do_nothing_psnr": psnr(image, target),
-                  "input_sha256": hashlib.sha256(image.tobytes()).hexdigest(), "output_sha256": hashlib.sha256(target.tobytes()).hexdigest()}  # fmt: skip
-        write_text(path.with_suffix(".json"), json.dumps(record, indent=1))
+        write_text(path.with_suffix(".json"), json.dumps(made_by | _metadata(image, target), indent=1))
         write_image(path, target)
         return target
+
+
+def _read_kept(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """The cached target; None where there is none, or one that a failing disk has damaged."""
+    try:
+        target = read_rgb(path)
+    except (FileNotFoundError, ImageError):
+        return None
+    return target if target.shape == shape else None
+
+
+def _metadata(image: NDArray[np.uint8], target: NDArray[np.uint8]) -> dict[str, Any]:
+    """What a target is, beside what made it. Scores are those of doing nothing."""
+    level = psnr(image, target)
+    return {
+        "rounding": ROUNDING,
+        "numpy": version("numpy"),
+        "do_nothing_psnr": level if math.isfinite(level) else None,
+        "do_nothing_ssim": ssim(image, target) if min(image.shape[:2]) >= SMALLEST else None,
+        "input_sha256": hashlib.sha256(image.tobytes()).hexdigest(),
+        "output_sha256": hashlib.sha256(target.tobytes()).hexdigest(),
+    }
 
 
 def find_images(folders: Sequence[Path]) -> list[Path]:
     """The image files of these folders (not below them) in order of their names; UsageError where there is none."""
     paths: list[Path] = []
     for folder in folders:
-        found = [folder] if folder.is_file() else sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+        found = [folder] if folder.is_file() else [path for path in folder.iterdir() if _is_image(path)]
         if not found:
             raise UsageError(f"{folder}: expected a folder with images, found none ({', '.join(sorted(SUFFIXES))})")
         paths += found
     return sorted(paths, key=lambda path: (path.name, path))
 
 
-def load_pair(path: Path, maker: Maker, targets: Path | None = None, smallest: int = 16) -> Pair:
-    """An image and its target: the file of the same stem in the folder `targets`, or else what `maker` makes of it."""
-    image = read_rgb(path)
-    if min(image.shape[:2]) < smallest:
-        height, width = image.shape[:2]
-        raise ImageError(f"{path}: expected at least {smallest} pixels a side, got {width}x{height}; remove it or train on smaller crops")
-    if targets is None:
-        return image, maker.target(image)
-    matches = [p for p in sorted(targets.glob(f"{path.stem}.*")) if p.suffix.lower() in SUFFIXES]
-    if not matches:
-        raise UsageError(f"{targets}: expected a target named {path.stem} for {path}, found none")
-    target = read_rgb(matches[0])
-    if target.shape != image.shape:
-        sizes = [f"{a.shape[1]}x{a.shape[0]}" for a in (image, target)]
-        raise ImageError(
-            f"{matches[0]}: expected the size of its input {path}, {sizes[0]}, got {sizes[1]}; make the target from that image"
-        )
-    return image, target
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def by_stem(paths: Iterable[Path], reason: str) -> dict[str, Path]:
+    """The paths by their names without suffix; UsageError with this reason where two are the same."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in found:
+            raise UsageError(f"{found[path.stem]} and {path} have the same name: {reason}; rename one")
+        found[path.stem] = path
+    return found
+
+
+def spread(paths: Sequence[Path], count: int) -> list[Path]:
+    """At most `count` of the paths, evenly from the whole list."""
+    return [paths[i * len(paths) // count] for i in range(count)] if count < len(paths) else list(paths)
 
 
 def load_pairs(
-    paths: Sequence[Path], maker: Maker, targets: Path | None = None, *, smallest: int = 16, progress: Progress | None = None
+    paths: Sequence[Path],
+    maker: Maker | None,
+    targets: Path | None = None,
+    *,
+    smallest: int = SMALLEST,
+    progress: Progress | None = None,
 ) -> list[Pair]:
-    """All pairs in memory as uint8, missing targets made on all cores."""
-    load = partial(load_pair, maker=maker, targets=targets, smallest=smallest)
-    return list(counted(in_parallel(load, paths), len(paths), progress))
+    """Images and their targets, all in memory as uint8, on all cores.
+
+    The target is the file of the same name (suffix aside) in the folder `targets`, or else what `maker` makes. Raises
+    UsageError or ImageError for what is missing, ambiguous, unreadable, under `smallest` pixels a side or of two
+    sizes.
+    """
+    named: dict[str, Path] = {}
+    if targets is not None:
+        by_stem(paths, "a target would fit both")
+        named = by_stem(find_images([targets]), "either could be the target")
+
+    def load(path: Path) -> Pair:
+        image = _read(path, smallest)
+        if targets is not None:
+            return image, _ready_target(path, image, named, targets)
+        assert maker is not None, "expected a maker or a folder of targets"
+        return image, maker.target(image)
+
+    return list(in_parallel(load, paths, progress))
 
 
-def in_parallel(work: Callable, items: Sequence) -> Iterator:
-    """`work` of each item in order, on all cores; the first failure is raised and the rest given up."""
-    with ProcessPoolExecutor(min(len(items), os.cpu_count() or 1)) as pool:
-        try:
-            yield from pool.map(work, items)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+def _read(path: Path, smallest: int) -> NDArray[np.uint8]:
+    image = read_rgb(path)
+    height, width = image.shape[:2]
+    if min(height, width) < smallest:
+        raise ImageError(f"{path}: expected at least {smallest} pixels a side, got {width}x{height}; take it out")
+    return image
 
 
-def counted(items: Iterator, total: int, progress: Progress | None) -> Iterator:
-    """The same items, telling `progress` after each."""
-    for done, item in enumerate(items, 1):
-        if progress is not None:
-            progress(done, total)
-        yield item
+def _ready_target(path: Path, image: NDArray[np.uint8], named: Mapping[str, Path], folder: Path) -> NDArray[np.uint8]:
+    if path.stem not in named:
+        raise UsageError(f"{folder}: expected a target named {path.stem} for {path}, found none")
+    target = read_rgb(named[path.stem])
+    if target.shape != image.shape:
+        wanted, got = (f"{a.shape[1]}x{a.shape[0]}" for a in (image, target))
+        raise ImageError(f"{named[path.stem]}: expected {wanted} pixels, the size of its input {path}, got {got}")
+    return target

@@ -23,14 +23,18 @@ class OrtBackend:
         try:
             import onnxruntime  # type: ignore[import-untyped]
         except ImportError as error:
-            raise BackendMissing(f'{engine} needs ONNX Runtime ({error}); install it: pip install "pnen[ort]"') from error
+            raise BackendMissing(
+                f'{engine} needs ONNX Runtime ({error}); install it: pip install "pnen[ort]"'
+            ) from error
         if threads is not None and threads < 1:
             raise UsageError(f"expected at least 1 thread, got {threads}")
         self.threads = threads or usable_cores()
         self._engine = engine
         self._session: Any = _open_session(onnxruntime, engine, self.threads)
         self.card = _read_card(self._session, engine)
-        self.info = f"{self.name} {onnxruntime.__version__}, {self.threads} CPU thread{'s' * (self.threads > 1)} ({why})"
+        self.info = (
+            f"{self.name} {onnxruntime.__version__}, {self.threads} CPU thread{'s' * (self.threads > 1)} ({why})"
+        )
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         session = self._session  # kept alive here while another thread closes
@@ -41,7 +45,9 @@ class OrtBackend:
         except Exception as error:  # ONNX Runtime's exceptions have no common type
             raise _explain(error, self._engine, batch.shape) from error
         if smooth.shape != batch.shape:
-            raise EngineError(f"{self._engine} made {smooth.shape} of {batch.shape}, expected the same; export it again")
+            raise EngineError(
+                f"{self._engine} made {smooth.shape} of {batch.shape}, expected the same; export it again"
+            )
         return np.asarray(smooth)
 
     def close(self) -> None:
@@ -59,11 +65,13 @@ def _open_session(onnxruntime: Any, engine: Path, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what matters comes as an exception
     options.enable_mem_pattern = False  # it plans and keeps a block for each size of tile
-    # The arena stays on: measured, it keeps no more than the peak of the largest tile, and malloc needs up to twice that.
+    # The arena stays on: it keeps no more than the peak of the largest tile, where malloc needs up to twice that.
     try:
         session = onnxruntime.InferenceSession(str(engine), options, providers=[PROVIDER], enable_fallback=False)
     except Exception as error:
-        raise EngineError(f"{engine}: expected an ONNX model, but ONNX Runtime cannot load it: {_reason(error)}") from error
+        raise EngineError(
+            f"{engine}: expected an ONNX model, but ONNX Runtime cannot load it: {_reason(error)}"
+        ) from error
     if session.get_providers() != [PROVIDER]:
         raise EngineError(f"{engine}: asked for {PROVIDER}, ONNX Runtime opened {session.get_providers()}")
     return session
@@ -72,7 +80,9 @@ def _open_session(onnxruntime: Any, engine: Path, threads: int) -> Any:
 def _read_card(session: Any, engine: Path) -> Card:
     text = session.get_modelmeta().custom_metadata_map.get(KEY)
     if text is None:
-        raise EngineError(f"{engine}: an ONNX model without a PNEN card (metadata_props[{KEY!r}]); make it with pnen-export")
+        raise EngineError(
+            f"{engine}: an ONNX model without a PNEN card (metadata_props[{KEY!r}]); make it with pnen-export"
+        )
     ends = [(end.name, end.type, len(end.shape)) for end in (*session.get_inputs(), *session.get_outputs())]
     if ends != [("image", "tensor(float)", 4), ("smooth", "tensor(float)", 4)]:
         found = ", ".join(f"{name}: {kind}" for name, kind, _ in ends)

@@ -24,12 +24,13 @@ def as_maps(pixels: Tensor, height: int, width: int) -> Tensor:
 class PyramidNonLocal(nn.Module):
     """x + ψ(concat over s of softmax(θ(x) φₛ(x)ᵀ) gₛ(x)), (B, C, H, W) → (B, C, H, W), any H and W.
 
-    `query` is the paper's θ (one for all scales), `keys` φₛ, `values` gₛ and `merge` ψ. Reference maps are made by 3×3 convolutions of
-    stride s, so they hold ceil(H/s)·ceil(W/s) pixels and nothing is padded to a multiple or cropped. The softmax is not scaled and runs over
-    the reference pixels of one scale. No activation, no normalisation, no biases.
+    `query` is the paper's θ (one for all scales), `keys` φₛ, `values` gₛ and `merge` ψ. Reference maps are made by 3×3
+    convolutions of stride s, so they hold ceil(H/s)·ceil(W/s) pixels and nothing is padded to a multiple or cropped.
+    The softmax is not scaled and runs over the reference pixels of one scale. No activation, norm or bias.
 
-    Zhu et al. 2020, Sec. III-B. Departures: the paper's text gives 64 channels to queries and keys and 32 to values; its authors' code and its
-    parameter counts have 32 and 64, as here. `scales=(1,)` is their variant of the non-local block of Wang et al.; `kernel=1` Wang's own.
+    Zhu et al. 2020, Sec. III-B. Departure: the paper's text gives 64 channels to queries and keys and 32 to values; its
+    authors' code and its parameter counts have 32 and 64, as here. `scales=(1,)` is their variant of the block of Wang
+    et al.; with `kernel=1` it is Wang's own.
     """
 
     def __init__(self, channels: int, key_channels: int, value_channels: int, scales: Sequence[int], kernel: int = 3):

@@ -24,7 +24,9 @@ class PNENConfig:
     value_channels: int = 64
     block_kernel: int = 3
     block_stages: tuple[int, ...] = ()  # stages (from 1) that have the block; empty: all of them
-    init: str = "identity"  # start as the identity: He, but zeros where a branch ends; "he", "author" (the authors' code)
+    init: str = (
+        "identity"  # start as the identity: He, but zeros where a branch ends; "he", "author" (the authors' code)
+    )
 
     def __post_init__(self) -> None:
         for name in ("image_channels", "channels", "stages", "key_channels", "value_channels"):
@@ -70,9 +72,10 @@ class Exit(nn.Sequential):
 
 
 class PNEN(nn.Module):
-    """(B, 3, H, W) RGB in [0, 1] → the supervised images (Y₁, …, Y_M, Y), each (B, 3, H, W), not clipped. Any H and W from 16.
+    """(B, 3, H, W) RGB in [0, 1] → the supervised images (Y₁, …, Y_M, Y), the same size, not clipped; sides from 16.
 
-    F₀ = entry(X); Fₘ = blockₘ(dilatedₘ(Fₘ₋₁)); Yₘ = X + exitₘ(Fₘ); Y = Σ wₘ Yₘ with learned wₘ. (Zhu et al. 2020, Sec. III-A, Eq. 1-4.)
+    F₀ = entry(X); Fₘ = blockₘ(dilatedₘ(Fₘ₋₁)); Yₘ = X + exitₘ(Fₘ); Y = Σ wₘ Yₘ with learned wₘ
+    (Zhu et al. 2020, Sec. III-A, Eq. 1-4).
     """
 
     def __init__(self, config: PNENConfig):
@@ -104,11 +107,10 @@ class PNEN(nn.Module):
         elif isinstance(module, PyramidNonLocal) and author:
             for convolution in (module.query, *module.keys, *module.values, module.merge):
                 nn.init.xavier_uniform_(convolution.weight)
-        elif self.config.init == "identity":
+        elif isinstance(module, (DilatedResidual, PyramidNonLocal, Exit)) and self.config.init == "identity":
             # With plain He the stages add up to pictures of 4 dB, and the first steps kill the exits' ReLUs.
-            last = {DilatedResidual: lambda: module.body[-1], PyramidNonLocal: lambda: module.merge, Exit: lambda: module[-1]}
-            if type(module) in last:
-                nn.init.zeros_(last[type(module)]().weight)
+            last = list(module.modules())[-1]  # each of the three ends with a convolution
+            nn.init.zeros_(next(last.parameters()))
 
     def residuals(self, x: Tensor) -> list[Tensor]:
         """What each stage adds to the image: M × (B, 3, H, W)."""
@@ -119,7 +121,8 @@ class PNEN(nn.Module):
         return residuals
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        images = [x + residual.to(x.dtype) for residual in self.residuals(x)]  # x keeps its type: in FP16 too the image passes unrounded
+        # x keeps its type, so that the image passes unrounded where the features are half
+        images = [x + residual.to(x.dtype) for residual in self.residuals(x)]
         return *images, self.blend(images)
 
     def blend(self, images: list[Tensor]) -> Tensor:

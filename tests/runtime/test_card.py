@@ -68,7 +68,7 @@ def test_a_foreign_card_is_refused_in_one_line(text, says):
 
 
 def test_numbers_that_are_not_finite_are_not_written(card):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="not JSON compliant"):
         replace(card(), max_logit=float("inf")).to_json()
 
 

@@ -32,7 +32,9 @@ def test_a_file_is_smoothed_and_the_result_described(model, picture, tmp_path):
     assert "onnxruntime-cpu" in result.stdout and "50x40 in " in result.stdout and " MB" in result.stdout
 
 
-@pytest.mark.parametrize("options", [["--tile", "whole"], ["--tile", "24", "--step", "12"], ["--backend", "onnxruntime-cpu"]])
+@pytest.mark.parametrize(
+    "options", [["--tile", "whole"], ["--tile", "24", "--step", "12"], ["--backend", "onnxruntime-cpu"]]
+)
 def test_options_reach_the_smoother(model, picture, tmp_path, options):
     assert run(picture, tmp_path / "out.png", "--model", model(), *options).exit_code == 0
     np.testing.assert_array_equal(pixels(tmp_path / "out.png"), pixels(picture))
@@ -65,7 +67,9 @@ def test_a_folder_is_smoothed_beyond_what_cannot_be_read(model, picture, tmp_pat
     result = run(source, target, "--model", model())
     assert result.exit_code == 1
     assert sorted(path.name for path in target.iterdir()) == ["a.png", "c.JPG"]
-    assert "skipped" in result.stderr and "notes.txt: not a picture" in result.stderr and "more: a folder" in result.stderr
+    assert (
+        "skipped" in result.stderr and "notes.txt: not a picture" in result.stderr and "more: a folder" in result.stderr
+    )
     assert result.stderr.splitlines()[-1] == "Error: 2 of 4 pictures failed: broken.jpg, tiny.png"
     assert run(source, target, "--model", model()).exit_code == 2  # nothing overwritten
 
@@ -120,8 +124,8 @@ def test_a_12_megapixel_photo_needs_little_more_than_itself(model, tmp_path):
     file = model("identity", tile="whole", config={"channels": 64, "scales": [2, 4, 8]})
     script = "from pnen_runtime.cli import smooth; smooth()"
     environment = {"PYTHONPATH": ":".join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
-    result = subprocess.run([sys.executable, "-c", script, str(path), str(tmp_path / "out.bmp"), "--model", str(file),
-                             "--threads", "1"], env=environment, capture_output=True, text=True, check=False)  # fmt: skip
+    command = [sys.executable, "-c", script, path, tmp_path / "out.bmp", "--model", file, "--threads", "1"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     peak = int(result.stdout.rpartition("peak ")[2].split()[0])
     # twice 36 MB of values, twice 48 MB in Pillow, a band of tiles, and the interpreter with its libraries

@@ -167,7 +167,8 @@ def test_read_rgb_gives_three_channels_of_anything(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "mode", "says"), [
-    ("a.jpg", "RGBA", "cannot hold"), ("a.jpg", "I;16", "cannot hold"), ("a.xyz", "RGB", "got '.xyz'"), ("a", "RGB", "got ''"),
+    ("a.jpg", "RGBA", "cannot hold"), ("a.jpg", "I;16", "cannot hold"), ("a.xyz", "RGB", "got '.xyz'"),
+    ("a", "RGB", "got ''"),
 ])  # fmt: skip
 def test_a_format_that_cannot_hold_the_image_is_refused(tmp_path, name, mode, says):
     with pytest.raises(ImageError, match=says):
@@ -202,3 +203,9 @@ def test_losses_are_logged(tmp_path, caplog):
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     read_image(tmp_path / "a.gif")
     assert "first of 2 frames" in caplog.text
+
+
+def test_sixteen_bit_grey_is_read_as_rgb_by_its_high_byte(tmp_path):
+    grey = np.array([[0, 257, 32896, 65535]] * 16, np.uint16)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(read_rgb(tmp_path / "grey.png")[0], [[level] * 3 for level in (0, 1, 128, 255)])

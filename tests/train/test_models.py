@@ -47,7 +47,9 @@ def oracle(block, x):
     seen = []
     for scale, key, value in zip(block.scales, block.keys, block.values, strict=True):
         tops, lefts = range(0, height, scale), range(0, width, scale)
-        patches = np.stack([padded[:, :, t : t + 3, left : left + 3] for t in tops for left in lefts])  # (R, B, C, 3, 3)
+        patches = np.stack(
+            [padded[:, :, t : t + 3, left : left + 3] for t in tops for left in lefts]
+        )  # (R, B, C, 3, 3)
         k, v = (np.einsum("dcij,rbcij->brd", conv.weight.detach().double().numpy(), patches) for conv in (key, value))
         logits = np.einsum("bdn,brd->bnr", query, k)
         weights = np.exp(logits - logits.max(2, keepdims=True))

@@ -1,0 +1,72 @@
+"""`pnen-train evaluate`: the scores of a checkpoint."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pnen_runtime.commands import Command
+from pnen_runtime.tiles import Blend
+
+from ..checkpoint import load_checkpoint, save_checkpoint
+from ..device import pick_device, put
+from ..evaluate import evaluate, network_smoother
+from ..progress import bar
+from ..targets import Pair, find_images
+from .options import FOLDER, TileSize, device, file_to_write, images, maker_of, model, pairs_of
+
+
+@click.command("evaluate", cls=Command)
+@model
+@images
+@click.option("--targets", type=FOLDER, help="Ready targets; otherwise the filter that the network learnt makes them.")
+@click.option("--tile", type=TileSize(), help="Pixels a side.  [default: what the checkpoint recommends]")
+@click.option("--tile-step", metavar="PIXELS", type=click.IntRange(min=1), help="From one tile to the next.")
+@click.option("--blend", type=click.Choice(["feather", "uniform"]), default="feather", show_default=True)
+@click.option("--limit", metavar="IMAGES", type=click.IntRange(min=1), help="Score the first ones only.")
+@device
+@click.option("--write", is_flag=True, help="Keep the scores in MODEL.pt, from where they go into every model card.")
+@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
+def command(
+    checkpoint: str,
+    images: tuple[Path, ...],
+    targets: Path | None,
+    tile: Any,
+    tile_step: int | None,
+    blend: Blend,
+    limit: int | None,
+    device: str,
+    write: bool,
+    as_json: bool,
+) -> None:
+    """Score MODEL.pt, or the bundled model of that name, on IMAGES (files or folders), beside doing nothing."""
+    file = file_to_write(checkpoint) if write else None
+    found, place = load_checkpoint(checkpoint), pick_device(device)
+    network = put(found.model(), place)
+    own = found.training.get("tile", 96), found.training.get("tile_step", 80)
+    tile = own[0] if tile is None else tile
+    step = tile_step or (own[1] if tile == own[0] else None)
+    maker = None if targets else maker_of(found.training, "; add --targets")
+    pairs = pairs_of(find_images(images)[:limit], maker, targets)
+    with bar("scoring", len(pairs)) as advance:
+        smoothed = evaluate(network_smoother(network, tile, step, blend, device=place), _watched(pairs, advance))
+    rows = {"doing nothing": evaluate(lambda image: image, pairs), f"{found.network}, tile {tile}": smoothed}
+    record = {name: scores.record() for name, scores in rows.items()}
+    if file is not None:
+        found.training["scores"] = {"images": len(pairs), "tile": tile, "tile_step": step, "blend": blend,
+                                    "rows": record}  # fmt: skip
+        save_checkpoint(file, found)
+    if as_json:
+        return click.echo(json.dumps(record, indent=1))
+    click.echo(f"{'':24} PSNR dB    SSIM   SSIM box7   s/image   ({len(pairs)} images)")
+    for name, s in rows.items():
+        click.echo(f"{name:24} {s.psnr:7.2f}  {s.ssim:.4f}      {s.ssim_box7:.4f}   {s.seconds:7.2f}")
+
+
+def _watched(pairs: Sequence[Pair], advance: Any) -> Iterator[Pair]:
+    """The same pairs, moving a bar."""
+    for done, pair in enumerate(pairs):
+        advance(done)
+        yield pair

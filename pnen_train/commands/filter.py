@@ -1,0 +1,36 @@
+"""`pnen-train filter`: a classical filter on images."""
+
+from pathlib import Path
+
+import click
+
+from pnen_runtime.commands import Command
+from pnen_runtime.errors import UsageError
+
+from ..filtering import filter_files
+from ..progress import bar
+from ..targets import find_images
+from .options import THERE
+
+
+@click.command("filter", cls=Command)
+@click.argument("name", metavar="FILTER")
+@click.argument("source", metavar="IN", type=THERE)
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--set", "settings", metavar="NAME=NUMBER", multiple=True,
+              help="A setting of the filter, such as strength=0.05.")  # fmt: skip
+def command(name: str, source: Path, target: Path, settings: tuple[str, ...]) -> None:
+    """Apply a classical filter (l0) to an image or to a folder of images: what networks learn to imitate."""
+    paths = find_images([source])
+    with bar(f"filter {name}", len(paths)) as advance:
+        values = dict(map(_setting, settings))
+        written = filter_files(name, values, paths, target, folder=source.is_dir(), progress=advance)
+    click.echo(f"written: {f'{len(written)} images and filter.json in ' if source.is_dir() else ''}{target}")
+
+
+def _setting(text: str) -> tuple[str, float]:
+    key, _, value = text.partition("=")
+    try:
+        return key, float(value)
+    except ValueError:
+        raise UsageError(f"expected --set NAME=NUMBER, got {text}") from None

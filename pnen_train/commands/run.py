@@ -1,0 +1,106 @@
+"""`pnen-train run`: from a recipe and images to a run folder."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+
+import click
+import torch
+
+from pnen_runtime.commands import Command
+from pnen_runtime.errors import UsageError
+
+from ..checkpoint import load_checkpoint
+from ..config import Recipe, override, read_recipe
+from ..device import pick_device
+from ..evaluate import Scores
+from ..models import count_parameters
+from ..progress import bar, say
+from ..state import build_network
+from ..targets import Maker, find_images, spread
+from ..train import train
+from .options import FOLDER, THERE, device, pairs_of
+
+
+@click.command(cls=Command)
+@click.argument("recipe")
+@click.argument("images", nargs=-1, type=THERE)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder.  [default: runs/RECIPE]")
+@click.option("--validation", multiple=True, type=THERE, help="Images to score on, instead of some held out of IMAGES.")
+@click.option("--targets", type=FOLDER, help="Ready targets of all images, named as they are; otherwise the recipe's "
+              "filter makes them, and keeps them.")  # fmt: skip
+@click.option("--steps", metavar="STEPS", type=click.IntRange(min=1), help="Instead of the recipe's.")
+@click.option("--seed", metavar="NUMBER", type=click.IntRange(min=0), help="Instead of the recipe's.")
+@device
+@click.option("--threads", metavar="CORES", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--dry-run", is_flag=True, help="Print all settings and stop.")
+def command(
+    recipe: str,
+    images: tuple[Path, ...],
+    out: Path | None,
+    validation: tuple[Path, ...],
+    targets: Path | None,
+    steps: int | None,
+    seed: int | None,
+    device: str,
+    threads: int | None,
+    resume: bool,
+    dry_run: bool,
+) -> None:
+    """Train the network of RECIPE (a TOML file or a name) on the pictures in IMAGES (files or folders)."""
+    name, plan = Path(recipe).stem, override(read_recipe(recipe), steps=steps, seed=seed)
+    network = build_network(plan)
+    maker = Maker.of(plan.target.filter, plan.target.settings)
+    if dry_run:
+        settings = asdict(plan) | {"target": {"filter": maker.filter, **maker.settings}}
+        settings["network"] |= asdict(network.config)  # type: ignore[call-overload]
+        return click.echo(json.dumps(settings | {"parameters": count_parameters(network)}, indent=1))
+    place = pick_device(device)
+    if threads:
+        torch.set_num_threads(threads)
+    out = out or Path("runs") / name
+    first = _first_step(out, resume)
+    paths, scored = _split(images, validation, plan)
+    pairs = pairs_of(paths, None if targets else maker, targets, plan.data.crop)
+    held = pairs_of(scored, None if targets else maker, targets)
+    say(f"{name}: {count_parameters(network):,} parameters, {len(pairs)} images, scored on {len(held)}, "
+        f"{place}, step {first} of {plan.optimiser.steps}, into {out}")  # fmt: skip
+    started = perf_counter()
+
+    def report(step: int, scores: Scores) -> None:
+        rate = (step - first) / (perf_counter() - started)
+        say(f"step {step}: PSNR {scores.psnr:.2f} dB, SSIM {scores.ssim:.4f}, {rate:.3g} it/s")
+
+    try:
+        with bar(name, plan.optimiser.steps, "loss {loss:.5f}  PSNR {psnr:.2f}", done=first) as advance:
+            train(plan, pairs, held, out, device=device, resume=resume, report=report,
+                  watch=lambda step, loss, psnr: advance(step, loss=loss, psnr=psnr))  # fmt: skip
+    except KeyboardInterrupt:
+        say(f"saved: {out / 'last.pt'}; go on with the same command and --resume")
+        raise
+    say(f"written: {out / 'last.pt'}, {out / 'best.pt'}; export it with: pnen-export {out / 'best.pt'}")
+
+
+def _first_step(out: Path, resume: bool) -> int:
+    """How far the run in this folder came; UsageError where `--resume` does not fit what is there."""
+    there = (out / "last.pt").is_file()
+    if resume and not there:
+        raise UsageError(f"{out}: expected a run to resume, found no last.pt; start without --resume")
+    if there and not resume:
+        raise UsageError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
+    return load_checkpoint(out / "last.pt").step if there else 0
+
+
+def _split(images: tuple[Path, ...], validation: tuple[Path, ...], plan: Recipe) -> tuple[list[Path], list[Path]]:
+    """The files to train on and the files to score; without a validation folder the last tenth is held out."""
+    if not images:
+        raise UsageError("expected images to train on, got none; name a folder")
+    paths, most = find_images(images), plan.run.validation_images
+    if validation:
+        return paths, spread(find_images(validation), most)
+    if len(paths) < 2:
+        raise UsageError(f"{images[0]}: expected at least 2 images, one to train on and one to score; got {len(paths)}")
+    held_out = max(1, min(most, len(paths) // 10))
+    return paths[:-held_out], paths[-held_out:]

@@ -1,0 +1,41 @@
+"""`pnen-train study`: which tile to recommend for a checkpoint."""
+
+from pathlib import Path
+
+import click
+
+from pnen_runtime.commands import Command
+
+from ..checkpoint import load_checkpoint, save_checkpoint
+from ..device import pick_device, put
+from ..progress import bar
+from ..study import TILES, recommended, study
+from ..targets import find_images, spread
+from .options import device, file_to_write, images, maker_of, model, pairs_of
+
+
+@click.command("study", cls=Command)
+@model
+@images
+@click.option("--limit", metavar="IMAGES", type=click.IntRange(min=1), default=10, show_default=True)
+@device
+@click.option("--write", is_flag=True, help="Keep the recommended tile in MODEL.pt, and so in every model card.")
+def command(checkpoint: str, images: tuple[Path, ...], limit: int, device: str, write: bool) -> None:
+    """Score MODEL.pt on whole images and in tiles of several sizes, and say which tile to recommend."""
+    file = file_to_write(checkpoint) if write else None
+    found, place = load_checkpoint(checkpoint), pick_device(device)
+    network = put(found.model(), place)
+    pairs = pairs_of(spread(find_images(images), limit), maker_of(found.training))
+    with bar("tiles", len(TILES)) as advance:
+        rows = study(network, pairs, device=place, progress=advance)
+    click.echo(f"tile   step   PSNR dB    SSIM   s/image   ({len(pairs)} images)")
+    for row in rows:
+        s = row.scores
+        click.echo(f"{row.tile!s:5} {row.step or '':>5} {s.psnr:9.2f}  {s.ssim:.4f}   {s.seconds:7.2f}")
+    best = recommended(rows)
+    click.echo(f"recommended: tiles of {best.tile} every {best.step} pixels")
+    if file is not None:
+        measured = [{"tile": r.tile, "step": r.step, "psnr": r.scores.record()["psnr"], "seconds": r.scores.seconds}
+                    for r in rows]  # fmt: skip
+        found.training |= {"tile": best.tile, "tile_step": best.step, "tile_study": measured}
+        save_checkpoint(file, found)

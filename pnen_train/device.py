@@ -1,0 +1,30 @@
+"""Where networks are trained and scored."""
+
+import torch
+from torch import nn
+
+from pnen_runtime.errors import BackendMissing, UsageError
+
+
+def pick_device(wish: str) -> torch.device:
+    """The device of this name; "auto" takes CUDA where there is one.
+
+    Raises UsageError for a name that means nothing, BackendMissing for a device that is not there.
+    """
+    if wish == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wish)
+    except RuntimeError as error:
+        raise UsageError(f'expected a device such as auto, cpu, cuda or cuda:1, got "{wish}"') from error
+    try:
+        torch.ones(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise BackendMissing(f"no device {wish} on this machine ({reason}); take --device auto") from error
+    return device
+
+
+def put(model: nn.Module, device: torch.device) -> nn.Module:
+    """The network on this device with its weights channels last, which convolutions on both kinds of device prefer."""
+    return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]

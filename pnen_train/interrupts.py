@@ -1,0 +1,30 @@
+"""Ctrl-C and SIGTERM that wait for the end of a training step, so that what is saved is whole."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def held_interrupts() -> Iterator[Callable[[], bool]]:
+    """Give a question to ask after each step: was there an interrupt? A second one is not held back.
+
+    Outside the main thread, where Python allows no signal handlers, the answer is always no.
+    """
+    asked: list[int] = []
+
+    def hold(number: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

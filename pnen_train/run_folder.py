@@ -1,0 +1,58 @@
+"""The files of a training run."""
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pnen_runtime.files import write_text
+from pnen_runtime.image import write_image
+
+from .config import Recipe
+from .events import Events
+
+
+class RunFolder:
+    """last.pt (resumable), best.pt, recipe.json, metrics.jsonl, pictures/STEP.png and TensorBoard's events."""
+
+    def __init__(self, path: Path):
+        self.path, self.last, self.best = path, path / "last.pt", path / "best.pt"
+        self.metrics, self.pictures = path / "metrics.jsonl", path / "pictures"
+
+    def start(self, recipe: Recipe, step: int) -> None:
+        """Make the folder, or take out of it what a killed run left behind after `step`."""
+        self.pictures.mkdir(parents=True, exist_ok=True)
+        for half_written in self.path.glob(".*.tmp*"):
+            half_written.unlink()
+        if step == 0:
+            self.best.unlink(missing_ok=True)
+        write_text(self.path / "recipe.json", json.dumps(asdict(recipe), indent=1))
+        rows = self.metrics.read_bytes().splitlines(keepends=True) if self.metrics.exists() else []
+        write_text(self.metrics, b"".join(row for row in rows if 0 < _step(row) <= step).decode())
+        self._events = Events(self.path, step + 1)
+
+    def note(self, row: dict[str, float], picture: NDArray[np.uint8]) -> None:
+        """Keep the figures of one evaluation and its picture, (H, W, 3)."""
+        step = int(row["step"])
+        finite = {key: value if math.isfinite(value) else None for key, value in row.items()}
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(finite) + "\n")
+        write_image(self.pictures / f"{step:07}.png", picture)
+        for key in row.keys() - {"step"}:
+            self._events.scalar(key, row[key], step)
+        self._events.image("input, output, target", picture, step)
+
+    def close(self) -> None:
+        """No more notes."""
+        self._events.close()
+
+
+def _step(row: bytes) -> int:
+    """The step of a line of metrics; 0 where a killed run left it torn."""
+    try:
+        return int(json.loads(row)["step"]) if row.endswith(b"\n") else 0
+    except (ValueError, KeyError, TypeError):
+        return 0

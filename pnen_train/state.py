@@ -1,0 +1,119 @@
+"""Everything that changes while a network trains, and so everything that a resumed run needs."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pnen_runtime.commands import version as own_version
+from pnen_runtime.errors import CheckpointError
+
+from .checkpoint import Checkpoint, load_checkpoint
+from .config import Recipe
+from .device import put
+from .filters import resolve
+from .models import build
+from .schedule import Schedule
+from .targets import Pair
+
+
+@dataclass
+class State:
+    """A network in training."""
+
+    recipe: Recipe
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    schedule: Schedule
+    images: str  # sha256 of the training pairs
+    training: dict[str, Any]  # the record for the model card
+    step: int = 0
+    best: float = -math.inf  # dB, of the validations
+    seconds: float = 0.0
+    errors: list[float] = field(default_factory=list)  # of the steps since the last evaluation
+
+    @classmethod
+    def fresh(cls, recipe: Recipe, pairs: Sequence[Pair], device: torch.device) -> "State":
+        """Before the first step; the seed is the recipe's."""
+        torch.manual_seed(recipe.run.seed)
+        model = put(build_network(recipe), device)
+        task = {"filter": recipe.target.filter, **resolve(recipe.target.filter, recipe.target.settings)}
+        record = {"task": task, "crop": recipe.data.crop, "tile": recipe.run.tile, "tile_step": recipe.run.tile_step}
+        return cls(recipe, model, _adam(recipe, model), Schedule(recipe.optimiser), _sha256(pairs),
+                   record | _circumstances(recipe, pairs, device))  # fmt: skip
+
+    @classmethod
+    def resumed(cls, path: Path, recipe: Recipe, pairs: Sequence[Pair], device: torch.device) -> "State":
+        """As it was when `path` was written; CheckpointError where recipe (but for its steps) or images are others."""
+        found = load_checkpoint(path)
+        if found.resume is None:
+            raise CheckpointError(f"{path}: expected a checkpoint to resume from (last.pt), got one without that state")
+        kept, images = found.resume, _sha256(pairs)
+        for name, was, now in _differences(json.loads(kept["recipe"]), json.loads(json.dumps(asdict(recipe)))):
+            raise CheckpointError(f"{path}: expected the run's own recipe, in which {name} is {was!r}, got {now!r}")
+        if kept.get("images", images) != images:
+            raise CheckpointError(f"{path}: expected the images and targets that the run began with, got others")
+        model = put(found.model().train(), device)
+        optimiser = _adam(recipe, model)
+        optimiser.load_state_dict(kept["optimiser"])
+        schedule = Schedule(recipe.optimiser, **kept["schedule"])
+        record = found.training | _circumstances(recipe, pairs, device)
+        return cls(recipe, model, optimiser, schedule, images, record, found.step, kept["best"],
+                   kept.get("seconds", 0.0), kept.get("errors", []))  # fmt: skip
+
+    @property
+    def finished(self) -> bool:
+        """No step is left, or the schedule has ended the run."""
+        return self.step >= self.recipe.optimiser.steps or self.schedule.finished
+
+    def checkpoint(self, *, resumable: bool) -> Checkpoint:
+        """The network as it is now; with what a resumed run needs, or lean."""
+        resume = {
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state(),
+            "recipe": json.dumps(asdict(self.recipe)),
+            **{key: getattr(self, key) for key in ("images", "best", "seconds", "errors")},
+        }
+        return Checkpoint.of(self.recipe.network["name"], self.model, step=self.step, training=self.training,
+                             resume=resume if resumable else None)  # fmt: skip
+
+
+def build_network(recipe: Recipe) -> nn.Module:
+    """The recipe's network, with random weights."""
+    settings = dict(recipe.network)
+    return build(settings.pop("name"), settings)
+
+
+def _adam(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.Adam(model.parameters(), lr=recipe.optimiser.learning_rate, fused=True)
+
+
+def _circumstances(recipe: Recipe, pairs: Sequence[Pair], device: torch.device) -> dict[str, Any]:
+    """What the figures of a run may depend on."""
+    versions = {"torch": str(torch.__version__), "numpy": version("numpy"), "pnen": own_version()}
+    return {"recipe": asdict(recipe), "images": len(pairs), "device": str(device), **versions}
+
+
+def _sha256(pairs: Sequence[Pair]) -> str:
+    digest = hashlib.sha256()
+    for pair in pairs:
+        for part in pair:
+            digest.update(str(part.shape).encode() + part.tobytes())
+    return digest.hexdigest()
+
+
+def _differences(was: dict[str, Any], now: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(name, before, after) of the settings that differ, but for the number of steps."""
+    for key in dict.fromkeys((*was, *now)):
+        before, after, name = was.get(key), now.get(key), f"{path}{key}"
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from _differences(before, after, f"{name}.")
+        elif before != after and name != "optimiser.steps":
+            yield name, before, after

@@ -1,0 +1,96 @@
+"""Recipes are read strictly."""
+
+from dataclasses import asdict
+
+import pytest
+
+from pnen_runtime.errors import UsageError
+from pnen_train.config import RECIPES, Data, Optimiser, Recipe, Run, override, read_recipe, recipe_from
+from pnen_train.filters import resolve
+from pnen_train.state import build_network
+
+NETWORK = '[network]\nname = "pnen"\n'
+
+
+def test_the_papers_recipe_is_the_papers_protocol():
+    recipe = read_recipe("pnen-l0")
+    assert recipe.data == Data(crop=96, batch=8)
+    assert recipe.optimiser == Optimiser(400_000, 5e-4, "plateau", 1e-4, 0, 1000, 5, True)
+    assert resolve(recipe.target.filter, recipe.target.settings) == {"strength": 0.02, "kappa": 2.0}
+    assert sum(p.numel() for p in build_network(recipe).parameters()) == 1_877_068
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.toml")))
+def test_every_bundled_recipe_builds_and_says_its_command(name):
+    build_network(read_recipe(name))
+    assert f"pnen-train run {name} " in (RECIPES / f"{name}.toml").read_text()
+
+
+def test_a_file_reads_as_it_stands_and_defaults_fill_the_rest(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(NETWORK + "channels = 8\n[target]\nstrength = 1\n[run]\nseed = 3\n[optimiser]\nlearning_rate = 1\n")
+    recipe = read_recipe(path)
+    assert recipe.network == {"name": "pnen", "channels": 8}
+    assert recipe.target.settings == {"strength": 1}
+    assert recipe.run == Run(seed=3)
+    assert recipe.optimiser == Optimiser(learning_rate=1)
+
+
+def test_a_recipe_comes_back_from_its_own_record():
+    recipe = Recipe({"name": "pnen"}, run=Run(tile=64, tile_step=32))
+    record = asdict(recipe)
+    record["target"] = {"filter": record["target"]["filter"], **record["target"]["settings"]}
+    assert recipe_from(record) == recipe
+
+
+def test_steps_and_seed_are_overridden_and_nothing_else():
+    recipe = Recipe({"name": "pnen"})
+    assert override(recipe) == recipe
+    changed = override(recipe, steps=7, seed=5)
+    assert (changed.optimiser.steps, changed.run.seed) == (7, 5)
+    assert override(changed, steps=400_000, seed=0) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[netwrok]", r"unknown section \[netwrok\]; there are network, target, data, optimiser, run"),
+        ("network = 3", r"expected a section \[network\], got 3"),
+        ("[data]", "expected a section .network. with a name"),
+        ("[network]\nname = 3", "with a name"),
+        (NETWORK + "[data]\ncrops = 96", r'unknown setting "crops" in \[data\]; there are crop, batch'),
+        (NETWORK + "[data]\ncrop = 96.0", r"expected crop in \[data\] to be a whole number, got 96.0"),
+        (NETWORK + "[data]\ncrop = 8", r"expected crop in \[data\] to be at least 16, got 8"),
+        (NETWORK + "[data]\nbatch = true", "to be a whole number, got True"),
+        (NETWORK + "[data]\nbatch = -1", "to be at least 1, got -1"),
+        (NETWORK + "[optimiser]\nsteps = 0", "to be at least 1, got 0"),
+        (NETWORK + "[optimiser]\nlearning_rate = -1e-3", "to be above 0, got -0.001"),
+        (NETWORK + "[optimiser]\nlearning_rate = nan", "to be above 0, got nan"),
+        (NETWORK + "[optimiser]\nlearning_rate = inf", "to be above 0, got inf"),
+        (NETWORK + "[optimiser]\nlearning_rate = true", "to be a number, got True"),
+        (NETWORK + "[optimiser]\nminimum_rate = -1", "got -1"),
+        (NETWORK + "[optimiser]\ndeep_supervision = 1", "to be true or false, got 1"),
+        (NETWORK + '[optimiser]\nschedule = "step"', "to be one of plateau, cosine, got 'step'"),
+        (NETWORK + '[run]\nprecision = "fp16"', "to be one of fp32, bf16, got 'fp16'"),
+        (NETWORK + "[run]\nseed = -1", "to be at least 0, got -1"),
+        (NETWORK + "[run]\ntile = 64", "expected tile_step in .run. of at most tile = 64, got 80"),
+        (NETWORK + '[target]\nfilter = "l1"', 'unknown filter "l1"'),
+        (NETWORK + "[target]\nfilter = [1]", "to be a text"),
+        (NETWORK + "[target]\nstrengt = 1", 'unknown setting "strengt" of filter l0'),
+        (NETWORK + "[target]\nstrength = -1", "expected a number from 0 for strength"),
+        ("[network", "not valid TOML"),
+        ("[data]\ncrop = 1\ncrop = 2", "not valid TOML"),
+        (b"\xff\xfe", "not valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_with_the_file(tmp_path, text, message):
+    path = tmp_path / "wrong.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UsageError, match=message) as error:
+        read_recipe(path)
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+
+
+def test_an_unknown_name_lists_the_recipes_there_are():
+    with pytest.raises(UsageError, match=r"expected a TOML file or one of .*pnen-l0"):
+        read_recipe("pnen-l1")

@@ -1,0 +1,100 @@
+"""The command as a process: killed, interrupted, and out of disk."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from pnen_train.checkpoint import load_checkpoint
+from pnen_train.cli import main
+
+STEPS = {"optimiser": {"steps": 180}, "run": {"evaluate_every": 20, "checkpoint_every": 14}}
+
+
+def start(recipe, images, out, *options, **settings):
+    command = [sys.executable, "-m", "pnen_train.cli", "run", str(recipe), str(images), "--out", str(out), *options]
+    return subprocess.Popen(
+        [*command, "--device", "cpu", "--threads", "1"], stderr=subprocess.PIPE, text=True, **settings
+    )
+
+
+def wait_for_rows(process, out, count):
+    """Until the run wrote so many rows of metrics."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        if (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").read_bytes().count(b"\n") >= count:
+            return
+        time.sleep(0.002)
+    pytest.fail(f"no {count} rows: {process.stderr.read()}")
+
+
+def finished(process):
+    _, log = process.communicate(timeout=120)
+    return process.returncode, log
+
+
+def rows(out):
+    found = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in found]
+
+
+def test_a_run_killed_twice_ends_with_the_weights_of_an_uninterrupted_one(recipe_file, images, tmp_path):
+    recipe, whole, killed = recipe_file(**STEPS), tmp_path / "whole", tmp_path / "killed"
+    code, log = finished(start(recipe, images, whole))
+    assert code == 0, log
+    for count, options in ((2, []), (5, ["--resume"])):
+        process = start(recipe, images, killed, *options)
+        wait_for_rows(process, killed, count)
+        process.kill()
+        assert finished(process)[0] == -signal.SIGKILL
+    code, log = finished(start(recipe, images, killed, "--resume"))
+    assert code == 0, log
+    for name in ("last.pt", "best.pt"):
+        ours, theirs = load_checkpoint(killed / name), load_checkpoint(whole / name)
+        assert (ours.step, ours.sha256()) == (theirs.step, theirs.sha256())
+    assert rows(killed) == rows(whole) and len(rows(whole)) == 9
+
+    lines = log.splitlines()  # no terminal: one line for each evaluation, nothing else
+    assert lines[0].startswith("tiny: ") and "into" in lines[0]
+    assert all(line.startswith("step ") and "PSNR" in line for line in lines[1:-1]) and len(lines) > 2
+    assert lines[-1].endswith(f"export it with: pnen-export {killed / 'best.pt'}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_saves_and_says_how_to_go_on(recipe_file, images, tmp_path, number):
+    out = tmp_path / "run"
+    process = start(recipe_file(**STEPS | {"optimiser": {"steps": 10**6}}), images, out)
+    wait_for_rows(process, out, 1)
+    process.send_signal(number)
+    code, log = finished(process)
+    assert code == 130
+    assert log.splitlines()[-2:] == [
+        f"saved: {out / 'last.pt'}; go on with the same command and --resume",
+        "Error: interrupted",
+    ]
+    assert load_checkpoint(out / "last.pt").step >= 20
+
+
+def test_files_that_cannot_grow_end_the_run_with_one_line_and_leave_the_checkpoint(recipe_file, images, tmp_path):
+    recipe, out = recipe_file(), tmp_path / "run"
+    common = ["run", str(recipe), str(images), "--out", str(out), "--device", "cpu"]
+    assert CliRunner().invoke(main, common).exit_code == 0
+    before = (out / "last.pt").read_bytes()
+    limit = len(before) // 2
+
+    def confine():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    code, log = finished(start(recipe, images, out, "--resume", "--steps", "9", preexec_fn=confine))
+    assert code == 1
+    assert log.splitlines()[-1].startswith("Error: ") and "File too large" in log and "Traceback" not in log
+    assert (out / "last.pt").read_bytes() == before
+    assert not [name for name in os.listdir(out) if name.startswith(".")]
+    assert CliRunner().invoke(main, [*common, "--resume", "--steps", "9"]).exit_code == 0
+    assert load_checkpoint(out / "last.pt").step == 9

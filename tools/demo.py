@@ -1,0 +1,87 @@
+"""The main job on real photographs: the bundled checkpoint is exported, proven, and run without torch.
+
+Usage: python tools/demo.py FOLDER
+"""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from skimage import data
+
+from pnen_train.filters import filter_image
+from pnen_train.metrics import psnr
+
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")  # they come with scikit-image
+COMMANDS = Path(sys.executable).parent
+
+
+def command(*words: str | Path) -> float:
+    """Run one of the project's commands as a user would, and give its seconds."""
+    print(f"\n$ {' '.join(map(str, words))}", flush=True)
+    start = perf_counter()
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    finished = subprocess.run([COMMANDS / words[0], *map(str, words[1:])], env=environment, check=False)
+    if finished.returncode:
+        sys.exit(finished.returncode)
+    return perf_counter() - start
+
+
+def peak_mb() -> float:
+    """The largest memory that any command so far has held."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def sheet(rows: list[list[tuple[str, np.ndarray]]], width: int = 480) -> Image.Image:
+    """Pictures in rows, each of `width` pixels with a caption under it."""
+    caption, font = 24, ImageFont.load_default(size=16)
+    pictures = [[fitted(picture, width) for _, picture in row] for row in rows]
+    heights = [row[0].height + caption for row in pictures]
+    page = Image.new("RGB", (width * len(rows[0]), sum(heights)), "white")
+    draw, top = ImageDraw.Draw(page), 0
+    for row, placed, height in zip(rows, pictures, heights, strict=True):
+        for column, ((text, _), picture) in enumerate(zip(row, placed, strict=True)):
+            page.paste(picture, (column * width, top))
+            draw.text((column * width + 4, top + height - caption + 2), text, "black", font)
+        top += height
+    return page
+
+
+def fitted(picture: np.ndarray, width: int) -> Image.Image:
+    """The picture at this width."""
+    return Image.fromarray(picture).resize((width, round(width * picture.shape[0] / picture.shape[1])))
+
+
+def main(folder: Path) -> None:
+    """Export, prove, smooth, and put the pictures side by side."""
+    started = perf_counter()
+    photographs, smooth = folder / "photographs", folder / "smooth"
+    photographs.mkdir(parents=True, exist_ok=True)
+    for name in PHOTOGRAPHS:
+        Image.fromarray(getattr(data, name)()).save(photographs / f"{name}.png")
+    exporting = command("pnen-export", "--fp16", "--fp32", "l0", "--out", folder)
+    export_mb = peak_mb()
+    smoothing = command("pnen-smooth", photographs, smooth, "--model", folder / "l0.ort.onnx", "--force")
+    rows = []
+    for name in PHOTOGRAPHS:
+        before, after = (np.asarray(Image.open(part / f"{name}.png")) for part in (photographs, smooth))
+        target = filter_image(before, "l0", {})
+        top, left = before.shape[0] // 4, before.shape[1] // 3
+        crop = np.s_[top : top + before.shape[0] // 3, left : left + before.shape[1] // 3]
+        score = f"network, {psnr(after, target):.1f} dB from the filter"
+        rows.append([(name, before), (score, after), ("L0 filter itself", target)])
+        rows.append([(f"{name}, enlarged", before[crop]), ("network", after[crop]), ("L0 filter itself", target[crop])])
+    page = folder / "before_after.jpg"
+    sheet(rows).save(page, quality=88)
+    print(f"\nlook at {page}; smoothed photographs are in {smooth}")
+    print(f"export and proof {exporting:.0f} s ({export_mb:.0f} MB), {len(PHOTOGRAPHS)} photographs {smoothing:.1f} s")
+    print(f"all {perf_counter() - started:.0f} s, peak memory {peak_mb():.0f} MB")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) == 2 else sys.exit(__doc__))
