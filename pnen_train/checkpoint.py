@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import warnings
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from textwrap import shorten
@@ -45,8 +47,10 @@ class Checkpoint:
     def model(self) -> nn.Module:
         """The network with its weights, in evaluation mode; CheckpointError where they do not belong together."""
         try:
-            model = build(self.network, self.config)
-            model.load_state_dict(self.weights)
+            with torch.device("meta"):  # settings of a hostile file take no memory before the weights were seen to fit
+                model = build(self.network, self.config)
+            model.load_state_dict(self.weights, assign=True)
+            model = deepcopy(model.float())
         except (UsageError, RuntimeError, TypeError, AttributeError) as error:
             reason = shorten(str(error).partition("PNEN:")[2] or str(error), 200, placeholder=" ...")
             raise CheckpointError(f"the weights do not fit network {self.network}: {reason}") from error
@@ -91,14 +95,17 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     expected = "expected a PNEN checkpoint as pnen-train writes it"
     data = io.BytesIO(path.read_bytes())
     try:
-        found = torch.load(data, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles of other protocols, which are refused below
+            found = torch.load(data, map_location="cpu", weights_only=True)
     except Exception as error:  # broken data makes the reader raise nearly anything
         got = "something else, a torn file, or one that holds code (which was not run)"
         raise CheckpointError(f"{path}: {expected}, got {got}") from error
     if not isinstance(found, dict) or "format" not in found:
         got = "a bare state dict, which names no network" if isinstance(found, dict) else type(found).__name__
         raise CheckpointError(f"{path}: {expected}, got {got}")
-    if found.pop("format") != FORMAT:
+    version = found.pop("format")
+    if type(version) is not int or version != FORMAT:
         raise CheckpointError(f"{path}: the checkpoint has another format than {FORMAT}, which this version reads")
     for key, kind in KINDS.items():
         if not isinstance(found.get(key, {} if key == "resume" else None), kind):

@@ -1,0 +1,69 @@
+"""What the command says and does about engines; it needs neither torch nor onnx."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pnen_runtime.card import Card
+from pnen_runtime.errors import BackendMissing
+
+from .builder_api import find_tensorrt
+from .engine import Watch, build_engine
+from .engine_cache import cache_folder
+from .onnx_file import read_onnx
+from .profiles import TILES_AT_ONCE, read_profile, tile_profile
+
+
+def make_engine(
+    onnx_path: Path,
+    wanted: str = "auto",
+    *,
+    shapes: Sequence[str] = (),
+    tiles: int = TILES_AT_ONCE,
+    folder: Path | None = None,
+    use_cache: bool = True,
+    watch: Watch = lambda *_: None,
+    **options: Any,
+) -> tuple[Path, Card] | str:
+    """Build the engine of an exported file; where "auto" finds no TensorRT, give one line that says how to go on.
+
+    Takes 1 to `tiles` tiles of the recommended size, and the profiles in `shapes`; `options` are `build_engine`'s.
+    Raises BackendMissing where `wanted` is "tensorrt" or "rtx" and cannot build here.
+    """
+    try:
+        trt = find_tensorrt(wanted)
+    except BackendMissing:
+        if wanted != "auto":
+            raise
+        return (
+            f"no engine, since TensorRT and a GPU are not here: run pnen-export {onnx_path.name} --engine tensorrt on "
+            'the machine that has them, or pip install "pnen[rtx]" to build one for TensorRT-RTX here'
+        )
+    card = read_onnx(onnx_path).card
+    card = replace(card, precision=options.get("precision") or card.precision)
+    profiles = [tile_profile(card, tiles), *map(read_profile, shapes)]
+    path = (folder or onnx_path.parent) / f"{onnx_path.stem}.engine"
+    cache = cache_folder() if use_cache else None
+    return path, build_engine(trt, onnx_path, path, profiles=profiles, cache=cache, watch=watch, **options)
+
+
+def engine_report(card: Card) -> list[str]:
+    """What was built, line by line."""
+    engine = card.engine
+    built, name = engine["built"], {"tensorrt": "TensorRT", "rtx": "TensorRT-RTX"}[engine["flavour"]]
+    gpu = engine["gpu"]["name"] if engine["gpu"] else " ".join(engine["compute_capabilities"])
+    share = built["half_share"]["engine"]
+    proof = "by the engine's layers" if share is not None else "by the types of the graph"
+    seconds = f"{built['seconds']:.1f} s to build"
+    lines = [f"{name} {engine['version']} for {gpu}: {card.precision.upper()} {proof}, {seconds}"]
+    memory = built["activation_bytes"] + [None] * len(engine["profiles"])
+    fused = built["attention_fused"] + [None] * len(engine["profiles"])
+    for sizes, reserved, streamed in zip(engine["profiles"], memory, fused, strict=False):
+        low, _, high = ("x".join(map(str, size)) for size in sizes)
+        takes = f", {reserved / 1e6:.0f} MB" if reserved is not None else ""
+        scores = {True: ", attention fused", False: ", attention NOT fused: it keeps every score in memory", None: ""}
+        lines.append(f"  {low} to {high}{takes}{scores[streamed]}")
+    return lines

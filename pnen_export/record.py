@@ -1,0 +1,46 @@
+"""The model card of a checkpoint's exported files."""
+
+import math
+from typing import Any
+
+from pnen_runtime.card import Card
+from pnen_runtime.errors import CheckpointError, EngineError, UsageError
+from pnen_runtime.plan import check_tile
+from pnen_train.checkpoint import Checkpoint
+
+OWN_FIELDS = ("task", "crop", "tile", "tile_step")  # of the training record; the card has fields for them
+
+
+def make_card(checkpoint: Checkpoint, max_logit: float | None = None) -> Card:
+    """What the checkpoint says of itself, as it will be read from the files.
+
+    Numbers that are not finite become null. Raises CheckpointError where the record cannot be a card.
+    """
+    training = checkpoint.training
+    card = Card(
+        network=checkpoint.network,
+        task=training.get("task", {}),
+        config=checkpoint.config,
+        channels=checkpoint.config.get("image_channels", 3),
+        training_crop=training.get("crop", 96),
+        tile=training.get("tile", 96),
+        step=training.get("tile_step", 80),
+        weights_sha256=checkpoint.sha256(),
+        training=finite({"steps": checkpoint.step} | {k: v for k, v in training.items() if k not in OWN_FIELDS}),
+        max_logit=finite(max_logit),
+    )
+    try:
+        card = Card.from_json(card.to_json(), "its record")
+        check_tile(card, None, card.step)
+    except (EngineError, UsageError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"the checkpoint's training record does not make a model card: {error}") from error
+    return card
+
+
+def finite(value: Any) -> Any:
+    """The same with null for every number that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

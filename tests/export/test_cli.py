@@ -1,0 +1,145 @@
+"""The command: what it prints, and the exit code for everything that goes wrong."""
+
+import io
+import json
+import os
+import pickle
+import sys
+
+import click.testing
+import onnx
+import pytest
+import torch
+
+from pnen_export.cli import main
+from pnen_runtime.card import Card
+
+
+@pytest.fixture
+def run():
+    """run(*arguments) → the result of the command."""
+    return lambda *arguments: click.testing.CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def refused(result, exit_code: int, message: str) -> None:
+    """Assert that the command ended with one line and this exit code."""
+    assert result.exit_code == exit_code, result.output
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("Error: "), result.stderr
+    assert message in lines[0]
+
+
+@pytest.mark.usefixtures("quick")
+def test_writes_beside_the_checkpoint_and_prints_a_table_for_each_file(run, saved, network):
+    path = saved(network("wang"))
+    result = run(path, "--fp16")
+    assert result.exit_code == 0, result.output
+    assert {file.name for file in path.parent.iterdir()} == {"model.pt", "model.fp16.onnx", "model.ort.fp16.onnx"}
+    for name in ("model.fp16.onnx", "model.ort.fp16.onnx", "model with every layer rounded to FP16"):
+        assert f"{name} against PyTorch in FP32" in result.stdout
+    assert "1x37x53" in result.stdout and "FAILED" not in result.stdout
+    assert "largest attention logit on the photograph" in result.stdout
+    assert f"written: {path.parent / 'model.fp16.onnx'}" in result.stdout
+    assert max(len(line) for line in result.stdout.splitlines() if not line.startswith("written")) <= 100
+
+
+@pytest.mark.usefixtures("quick")
+def test_json_is_the_cards_and_nothing_else(run, saved, network, tmp_path):
+    folder = tmp_path / "a" / "b"
+    result = run(saved(network("without block")), "--target", "ort", "--out", folder, "--json")
+    assert result.exit_code == 0, result.output
+    cards = json.loads(result.stdout, parse_constant=pytest.fail)
+    (written,) = folder.iterdir()
+    assert list(cards) == [str(written)] and written.name == "model.ort.onnx"
+    text = onnx.load(written).metadata_props[0].value
+    assert cards[str(written)] == json.loads(text)
+    assert Card.from_json(text).precision == "fp32"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.usefixtures("quick")
+def test_a_failed_comparison_ends_with_3_and_shows_the_table(run, saved, network, change_exported, as_json):
+    change_exported(lambda weights: weights + 1)
+    path = saved(network("without block"))
+    result = run(path, "--target", "ort", *(["--json"] if as_json else []))
+    refused(result, 3, "model.ort.onnx: 2 of 2 inputs miss the tolerance")
+    assert "FAILED" in result.stdout if not as_json else json.loads(result.stdout) == {}
+    assert [file.name for file in path.parent.iterdir()] == ["model.pt"]
+
+
+class Hostile:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def content(kind: str, whole: bytes, trap) -> bytes:
+    """The bytes of a file that is no checkpoint."""
+    buffer = io.BytesIO()
+    match kind:
+        case "torn":
+            return whole[: len(whole) // 2]
+        case "empty":
+            return b""
+        case "text":
+            return b"weights = 3\n" * 50
+        case "hostile":
+            torch.save({"format": 1, "network": Hostile(trap)}, buffer)
+        case "pickle":
+            return pickle.dumps(Hostile(trap), protocol=2)
+        case "bare":
+            torch.save({"weight": torch.zeros(2)}, buffer)
+        case "other network":
+            torch.save(torch.load(io.BytesIO(whole), weights_only=True) | {"config": {"channels": 9}}, buffer)
+        case "record":
+            torch.save(torch.load(io.BytesIO(whole), weights_only=True) | {"training": {"tile": "big"}}, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["torn", "empty", "text", "hostile", "pickle", "bare", "other network", "record"])
+def test_what_is_no_checkpoint_is_refused_in_one_line_and_never_run(run, saved, tmp_path, kind):
+    path, trap = saved(), tmp_path / "trap"
+    path.write_bytes(content(kind, path.read_bytes(), trap))
+    result = run(path)
+    refused(result, 1, "")
+    assert "unexpected" not in result.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_weights_that_are_not_finite_are_refused(run, saved, network):
+    model = network("without block")
+    model.entry.bias.data[0] = float("nan")
+    refused(run(saved(model)), 1, "not finite")
+
+
+def test_a_checkpoint_that_is_not_there_is_refused(run, tmp_path):
+    refused(run(tmp_path / "none.pt"), 1, "no such checkpoint")
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_the_work(run, saved, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    refused(run(saved(), "--out", tmp_path / "file" / "folder"), 1, str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize("arguments", [[], ["model.pt", "--target", "tensorrt"], ["model.pt", "--int8"], ["a", "b"]])
+def test_wrong_usage_ends_with_2(run, arguments):
+    assert run(*arguments).exit_code == 2
+
+
+def test_out_must_be_a_folder(run, saved):
+    path = saved()
+    assert run(path, "--out", path).exit_code == 2
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "onnxscript"])
+def test_a_missing_package_ends_with_4_and_names_the_extra(run, saved, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    refused(run(saved()), 4, f'needs {package}; install it: pip install "pnen[export]"')
+
+
+def test_help_says_what_is_written_and_what_the_exit_codes_mean(run):
+    text = " ".join(run("--help").stdout.split())
+    for part in ("MODEL.pt", "--fp16", "--target", "--out", "Exit codes: 0 done", "float32 NCHW RGB", "--debug"):
+        assert part in text

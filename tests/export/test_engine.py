@@ -1,0 +1,256 @@
+"""Engines of TensorRT-RTX, which are built without a GPU: what is written, refused and proven."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from pnen_export.deploy import Deployed
+from pnen_export.engine import NAME_LIMIT, build_engine, card_for_name, sidecar
+from pnen_export.engine_command import engine_report, make_engine
+from pnen_export.onnx_graph import export_graph
+from pnen_export.profiles import read_profile
+from pnen_export.record import make_card
+from pnen_runtime.card import KEY, Card
+from pnen_runtime.errors import BackendMissing, EngineError, ParityError, UsageError
+from pnen_train.models import build
+
+TILES = read_profile("1x16x16,4x64x64,4x64x64")
+FULL_HD = read_profile("1x16x16,1x1080x1920,1x1080x1920")
+
+
+@pytest.fixture(scope="module")
+def rtx():
+    return pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed", exc_type=ImportError)
+
+
+@pytest.fixture(scope="session")
+def card(checkpoint, network):
+    """card(name of the network, precision)."""
+    return lambda name="pyramid", precision="fp16": replace(make_card(checkpoint(network(name))), precision=precision)
+
+
+def save(graph, card, path):
+    graph = onnx.ModelProto.FromString(graph.SerializeToString())
+    helper.set_model_props(graph, {KEY: card.to_json()})
+    path.write_bytes(graph.SerializeToString())
+    return path
+
+
+@pytest.fixture
+def exported(tmp_path, graph, card):
+    """exported(network, precision) → an ONNX file with its card."""
+    return lambda name="pyramid", precision="fp16": save(
+        graph(name, precision), card(name, precision), tmp_path / "model.fp16.onnx"
+    )
+
+
+@pytest.mark.rtx
+def test_writes_a_plain_plan_that_carries_its_card(rtx, exported, tmp_path):
+    path, steps = tmp_path / "new" / "model.fp16.engine", []
+    card = build_engine(rtx, exported(), path, profiles=[TILES], watch=lambda *step: steps.append(step))
+    plan = path.read_bytes()
+    assert plan[1:4] == b"trt"  # nothing stands before what trtexec looks for
+    name = plan[plan.index(b'{"network"') :].split(b"\0")[0]
+    inside, beside = (Card.from_json(text) for text in (json_at_start(name.decode(errors="replace")), read(path)))
+    assert beside == card
+    assert beside == replace(inside, engine=inside.engine | {"built": card.engine["built"]})
+    assert card.engine["profiles"] == [[[1, 16, 16], [4, 64, 64], [4, 64, 64]]]
+    assert card.engine["compute_capabilities"] == ["SM75", "SM80", "SM86", "SM89", "SM120", "SM121"]
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [path.name, path.name + ".json"]
+    shares = [done / total for name, done, total in steps if name == path.name]
+    assert len(shares) > 10 and shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
+
+
+def json_at_start(text: str) -> str:
+    return text[: json.JSONDecoder().raw_decode(text)[1]]
+
+
+def read(path) -> str:
+    return sidecar(path).read_text(encoding="utf-8")
+
+
+@pytest.mark.rtx
+def test_proves_half_precision_and_fused_attention(rtx, exported, tmp_path):
+    profile = read_profile("1x16x16,4x128x128,4x128x128")
+    card = build_engine(rtx, exported(), tmp_path / "model.engine", profiles=[profile])
+    built = card.engine["built"]
+    assert built["half_share"]["weights"] > 0.99 and built["half_share"]["graph"] == 1
+    assert built["attention_fused"] == [True]
+    assert "attention fused" in engine_report(card)[1]
+
+
+@pytest.mark.rtx
+def test_tells_when_an_edit_of_the_graph_loses_the_fusion(rtx, network, card, tmp_path):
+    unequal = export_graph(Deployed(network("wide keys"), "fp16"), 3, "onnx")  # 20 channels of keys, 8 of values
+    file = save(unequal, card("wide keys"), tmp_path / "model.onnx")
+    profile = read_profile("1x16x16,1x160x160,1x160x160")
+    card = build_engine(rtx, file, tmp_path / "model.engine", profiles=[profile])
+    assert card.engine["built"]["attention_fused"] == [False]
+    assert "NOT fused" in engine_report(card)[1]
+
+
+@pytest.mark.rtx
+@pytest.mark.parametrize(
+    ("name", "settings", "most_bytes"),
+    [
+        ("full", {}, [75e6, 2.2e9]),
+        ("small", {"channels": 32, "stages": 2, "scales": [8], "key_channels": 16, "value_channels": 32}, [70e6, 1e9]),
+    ],
+)
+def test_the_published_network_is_fused_at_tiles_and_full_hd_for_every_gpu(
+    rtx, checkpoint, tmp_path, name, settings, most_bytes
+):
+    """Memory is the proof: unfused the full one takes 703 MiB for 8 tiles."""
+    model = build("pnen", settings).eval()
+    card = replace(make_card(checkpoint(model)), precision="fp16")
+    file = save(export_graph(Deployed(model, "fp16", equal_heads=True), 3, "onnx"), card, tmp_path / "model.fp16.onnx")
+    tiles = read_profile("1x16x16,8x96x96,8x96x96")
+    card = build_engine(rtx, file, tmp_path / "model.engine", profiles=[tiles, FULL_HD], key_limit=None)
+    memory = card.engine["built"]["activation_bytes"]
+    assert len(memory) == 2 and all(found <= most for found, most in zip(memory, most_bytes, strict=True)), memory
+    assert (tmp_path / "model.engine").stat().st_size < 12e6
+    if name == "full":
+        assert card.engine["built"]["attention_fused"] == [True, None]
+        with pytest.raises(UsageError, match=r"1x1080x1920 has 518,400 keys at scale 2.* at most 384x682 .*FP32 file"):
+            build_engine(rtx, file, tmp_path / "model.engine", profiles=[tiles, FULL_HD])
+
+
+@pytest.mark.rtx
+def test_a_single_precision_file_never_becomes_a_half_precision_engine(rtx, exported, graph, card, tmp_path):
+    engine = tmp_path / "model.engine"
+    for file in (exported(precision="fp32"), save(graph("pyramid"), card(precision="fp16"), tmp_path / "lies.onnx")):
+        with pytest.raises(ParityError, match=r"0% in half precision.*export the checkpoint with --fp16"):
+            build_engine(rtx, file, engine, profiles=[TILES], precision="fp16")
+    with pytest.raises(ParityError, match="--fp32"):
+        build_engine(rtx, exported(), engine, profiles=[TILES], precision="fp32")
+    assert not engine.exists()
+
+
+@pytest.mark.rtx
+def test_half_weights_that_are_widened_before_use_are_no_half_precision(rtx, graph, card, tmp_path):
+    widened = onnx.ModelProto.FromString(graph("without block").SerializeToString())
+    nodes = widened.graph.node
+    for weight in list(widened.graph.initializer):
+        if len(weight.dims) == 4:
+            half = numpy_helper.from_array(numpy_helper.to_array(weight).astype("float16"), weight.name + "_half")
+            widened.graph.initializer.remove(weight)
+            widened.graph.initializer.append(half)
+            nodes.insert(0, helper.make_node("Cast", [half.name], [weight.name], to=TensorProto.FLOAT))
+    file = save(widened, card("without block"), tmp_path / "model.onnx")
+    with pytest.raises(ParityError, match="the layers of .* are in FP32"):
+        build_engine(rtx, file, tmp_path / "model.engine", profiles=[TILES])
+    assert not (tmp_path / "model.engine").exists()
+
+
+@pytest.mark.rtx
+def test_single_precision_can_be_built_as_such(rtx, exported, tmp_path):
+    card = build_engine(rtx, exported("without block", "fp32"), tmp_path / "model.engine", profiles=[TILES])
+    assert card.precision == "fp32" and card.engine["built"]["half_share"]["graph"] == 0
+    assert card.engine["built"]["attention_fused"] == [None]
+
+
+@pytest.mark.rtx
+def test_a_refused_graph_leaves_the_log_and_the_old_engine(rtx, card, tmp_path):
+    engine = tmp_path / "model.engine"
+    engine.write_bytes(b"old")
+    image, smooth = (
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, ["b", 3, "h", "w"]) for n in ("image", "smooth")
+    )
+    body = helper.make_graph([helper.make_node("Unheard", ["image"], ["smooth"], domain="of")], "g", [image], [smooth])
+    file = save(helper.make_model(body, opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("of", 1)]),
+                card(precision="fp32"), tmp_path / "model.onnx")  # fmt: skip
+    with pytest.raises(EngineError, match=r"cannot read the graph: .*model.engine.log"):
+        build_engine(rtx, file, engine, profiles=[TILES])
+    assert "Unheard" in (tmp_path / "model.engine.log").read_text()
+    assert engine.read_bytes() == b"old"
+
+
+@pytest.mark.rtx
+def test_ctrl_c_ends_a_build_and_leaves_nothing(rtx, exported, tmp_path):
+    def press(_name, done, _total):
+        if done > 100:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_engine(rtx, exported(), tmp_path / "model.engine", profiles=[TILES], watch=press)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.fp16.onnx"]
+
+
+@pytest.mark.rtx
+def test_options_that_tensorrt_rtx_lacks_are_wrong_usage(rtx, exported, tmp_path):
+    for option in ({"hardware": "ampere+"}, {"version_compatible": True}):
+        with pytest.raises(UsageError, match="TensorRT-RTX"):
+            build_engine(rtx, exported(), tmp_path / "model.engine", profiles=[TILES], **option)
+
+
+@pytest.mark.rtx
+def test_the_second_build_comes_from_the_cache_unless_anything_changed(rtx, exported, tmp_path, monkeypatch):
+    cache, engine = tmp_path / "cache", tmp_path / "model.engine"
+
+    def build_it(name="pyramid", profile=TILES):
+        steps = []
+        card = build_engine(
+            rtx, exported(name), engine, profiles=[profile], cache=cache, watch=lambda *s: steps.append(s)
+        )
+        return card, engine.read_bytes(), bool(steps)
+
+    first = build_it()
+    engine.unlink()
+    assert first[2] and build_it() == (*first[:2], False)
+    assert build_it(profile=read_profile("16x16,64x64,64x64"))[2]
+    assert build_it("last stage only")[2]
+    (stored,) = [path for path in cache.glob("*.engine") if path.read_bytes() == first[1]]
+    stored.write_bytes(first[1][:-1])
+    assert build_it()[2]  # a damaged one is built again
+    monkeypatch.setattr(rtx, "__version__", "0.0")
+    assert build_it()[2]
+
+
+@pytest.mark.rtx
+def test_builds_where_torch_and_onnx_are_not_installed(rtx, exported, tmp_path):
+    code = """
+import sys
+sys.modules.update(dict.fromkeys(["torch", "onnx", "onnxruntime", "onnxscript", "pnen_train"]))
+from pathlib import Path
+from pnen_export.engine_command import engine_report, make_engine
+path, card = make_engine(Path(sys.argv[1]), "rtx", tiles=2, shapes=["16x16,80x96,80x96"])
+print(path.name, *engine_report(card), sep="\\n")
+"""
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", code, exported()], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "model.fp16.engine" and "FP16 by the types of the graph" in lines[1]
+    assert [line.split(",")[0] for line in lines[2:]] == ["  1x16x16 to 2x64x64", "  1x16x16 to 1x80x96"]
+
+
+def test_a_file_for_onnx_runtime_is_wrong_usage(graph, card, tmp_path):
+    file = save(graph("pyramid", "fp16", "ort"), replace(card(), target="ort"), tmp_path / "model.ort.onnx")
+    with pytest.raises(UsageError, match=r"without \.ort"):
+        build_engine(None, file, tmp_path / "model.engine")
+
+
+def test_without_tensorrt_it_says_how_to_go_on(exported, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+    file = exported()
+    line = make_engine(file, "auto")
+    assert "pnen-export model.fp16.onnx --engine tensorrt" in line and "pnen[rtx]" in line
+    for flavour in ("tensorrt", "rtx"):
+        with pytest.raises(BackendMissing, match=rf"pnen\[{flavour}\]"):
+            make_engine(file, flavour)
+
+
+def test_the_card_in_the_name_is_cut_to_what_a_name_holds(card):
+    long = replace(card(), training={"steps": 7, "notes": "é" * 5000}, parity={"psnr": 60.0, "rows": ["row"] * 900})
+    text = card_for_name(long)
+    assert len(text.encode()) <= NAME_LIMIT
+    assert Card.from_json(text) == replace(long, training={"steps": 7}, parity={"psnr": 60.0})
+    with pytest.raises(EngineError, match="bytes"):
+        card_for_name(replace(card(), config={"x": "x" * 5000}))

@@ -1,0 +1,92 @@
+"""Sizes of an engine, and the arithmetic of keys and scores."""
+
+import pytest
+
+from pnen_export.profiles import KEY_LIMIT, Profile, Shape, attention_fused, check_profiles, most_keys, read_profile
+from pnen_export.profiles import tile_profile as tiles
+from pnen_runtime.card import Card
+from pnen_runtime.errors import UsageError
+
+
+def card(**fields) -> Card:
+    config = {"scales": [2, 4, 8], "channels": 64, "key_channels": 32}
+    return Card(**{"network": "pnen", "task": {}, "config": config, "precision": "fp16"} | fields)
+
+
+def up_to(text: str) -> Profile:
+    return read_profile(f"1x16x16,{text},{text}")
+
+
+def test_text_becomes_a_profile_and_text_again():
+    profile = read_profile("16x16, 8x96x96,32x96x128")
+    assert profile == (Shape(1, 16, 16), Shape(8, 96, 96), Shape(32, 96, 128))
+    assert str(profile) == "1x16x16,8x96x96,32x96x128"
+
+
+@pytest.mark.parametrize("text", ["", "96x96", "1x16x16,1x96x96", "a,b,c", "1x3x16x16,1x3x96x96,1x3x96x96", "16,96,96",
+                                  "1x0x16,1x96x96,1x96x96", "1x16x16,1x96x96,1x96x96,"])  # fmt: skip
+def test_other_text_is_wrong_usage(text):
+    with pytest.raises(UsageError, match="expected MIN,OPT,MAX"):
+        read_profile(text)
+
+
+def test_by_default_tiles_as_the_card_recommends():
+    assert str(tiles(card(tile=112))) == "1x16x16,8x112x112,8x112x112"
+    assert str(tiles(card(tile=112), 4)) == "1x16x16,4x112x112,4x112x112"
+
+
+def test_whole_images_are_as_large_as_keys_allow():
+    assert str(tiles(card(tile="whole"))) == "1x16x16,1x496x496,1x496x496"
+    assert str(tiles(card(tile="whole", precision="fp32"))).endswith("1x1024x1024")
+    for scales in ([2], [3], [8], []):
+        check_profiles(card(config={"scales": scales}), [tiles(card(tile="whole", config={"scales": scales}))])
+
+
+def test_keys_are_counted_at_the_scale_that_has_most():
+    assert most_keys(card(), Shape(7, 37, 53)) == (19 * 27, 2)
+    assert most_keys(card(config={"scales": []}), Shape(1, 37, 53)) == (0, 0)
+
+
+def test_half_precision_is_refused_one_key_beyond_the_limit():
+    by_4 = card(config={"scales": [4, 8]})
+    check_profiles(by_4, [up_to("16x16"), up_to("64x1024x1016")])  # keys are counted in one image
+    check_profiles(by_4, [up_to("64x16376")])  # 16 rows of 4094 keys: 65504
+    with pytest.raises(UsageError, match=rf"65,520 keys at scale 4.*beyond {KEY_LIMIT:,}: state at most 63x16124 "):
+        check_profiles(by_4, [up_to("96x96"), up_to("64x16380")])
+    check_profiles(by_4, [up_to("64x16380")], None)
+    check_profiles(card(config={"scales": [4]}, precision="fp32"), [up_to("64x16380")])
+    check_profiles(card(config={"scales": []}), [up_to("4096x4096")])
+
+
+@pytest.mark.parametrize("shape", ["1080x1920", "1920x1080", "512x512", "4320x7680"])
+def test_the_size_it_names_fits(shape):
+    with pytest.raises(UsageError) as caught:
+        check_profiles(card(), [up_to(shape)])
+    named = str(caught.value).split("at most ")[1].split()[0]
+    check_profiles(card(), [up_to(named)])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1x8x16,1x96x96,1x96x96", "from 1x16x16"),
+        ("1x96x96,1x64x96,1x96x96", "growing"),
+        ("2x16x16,1x16x16,4x16x16", "growing"),
+    ],
+)
+def test_a_profile_that_is_no_range_is_wrong_usage(text, message):
+    with pytest.raises(UsageError, match=message):
+        check_profiles(card(), [read_profile(text)])
+    with pytest.raises(UsageError, match="at least one"):
+        check_profiles(card(), [])
+
+
+def test_fusion_is_judged_by_the_scores_only_where_they_can_be_seen():
+    scores = 2 * 8 * 96 * 96 * 48 * 48  # bytes
+    assert attention_fused(card(), up_to("8x96x96"), scores - 1) is True
+    assert attention_fused(card(), up_to("8x96x96"), scores) is False
+    assert attention_fused(card(precision="fp32"), up_to("8x96x96"), scores) is True
+    assert attention_fused(card(config={"scales": [8]}), up_to("8x96x96"), scores) is None  # 144 keys: nothing to see
+    assert attention_fused(card(), up_to("48x48"), scores) is None  # kernels take more beside the scores
+    assert attention_fused(card(), up_to("1080x1920"), 10**9) is None  # the builder's count wraps
+    assert attention_fused(card(config={"scales": []}), up_to("8x96x96"), scores) is None

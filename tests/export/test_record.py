@@ -1,0 +1,49 @@
+"""From a training record to a model card."""
+
+import json
+
+import pytest
+import torch
+
+from pnen_export.record import make_card
+from pnen_runtime.card import Card
+from pnen_runtime.errors import CheckpointError
+
+
+def test_says_what_the_checkpoint_is(checkpoint):
+    made = checkpoint(scores={"psnr": 31.5, "images": 10}, recipe={"run": {"seed": 1}})
+    card = make_card(made, 12.5)
+    assert (card.network, card.config, card.channels) == ("pnen", made.config, 3)
+    assert card.task == {"filter": "l0", "lambda": 0.02}
+    assert (card.training_crop, card.tile, card.step) == (48, 64, 40)
+    assert card.weights_sha256 == made.sha256()
+    assert card.training == {"steps": 7, "scores": {"psnr": 31.5, "images": 10}, "recipe": {"run": {"seed": 1}}}
+    assert card.max_logit == 12.5
+
+
+def test_numbers_that_json_does_not_have_become_null(checkpoint):
+    infinite = float("inf")
+    card = make_card(checkpoint(scores={"psnr": infinite, "each": [1.0, float("nan"), (-infinite,)]}), infinite)
+    assert card.training["scores"] == {"psnr": None, "each": [1.0, None, [None]]}
+    assert card.max_logit is None
+    assert Card.from_json(card.to_json()) == card
+    json.loads(card.to_json(), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"task": "l0"}, "task"),
+        ({"tile": -3}, "tile"),
+        ({"tile": 4}, "at least 16 pixels"),
+        ({"tile_step": 100}, "step of 1 to 64"),
+        ({"crop": "large"}, "training_crop"),
+        ({"tile": torch.zeros(2)}, "JSON"),
+        ({"scores": torch.zeros(2)}, "JSON"),
+        ({"task": {"lambda": float("nan")}}, "JSON"),
+    ],
+)
+def test_a_record_that_makes_no_card_is_refused_in_one_line(checkpoint, record, message):
+    with pytest.raises(CheckpointError, match=message) as error:
+        make_card(checkpoint(**record))
+    assert "\n" not in str(error.value)
