@@ -1,13 +1,15 @@
 """The command `pnen-export`."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from pnen_runtime.commands import Command
-from pnen_runtime.errors import BackendMissing
+from pnen_runtime.errors import BackendMissing, UsageError
 
 if TYPE_CHECKING:
     from .export import Exported
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("model", metavar="MODEL.pt")
+@click.argument("model", metavar="MODEL.pt|MODEL.onnx")
 @click.option("--fp16", is_flag=True, help="Write half precision: typed inside the graph, float32 outside.")
 @click.option("--fp32", is_flag=True, help="Write single precision: the default, or with --fp16 besides it.")
 @click.option(
@@ -23,63 +25,143 @@ if TYPE_CHECKING:
     type=click.Choice(["onnx", "ort", "all"]),
     default="all",
     show_default=True,
-    help="onnx: standard operators, for TensorRT and anything else (MODEL.onnx). ort: fused attention for ONNX Runtime "
-    "on a CPU, faster and with bounded memory (MODEL.ort.onnx).",
+    help="onnx: standard operators, for TensorRT and anything else (MODEL.onnx). ort: fused attention for ONNX "
+    "Runtime on a CPU, faster and with bounded memory (MODEL.ort.onnx).",
 )
 @click.option(
     "--out",
     metavar="FOLDER",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where to write; made if it is not there.  [default: the folder of MODEL.pt]",
+    help="Where to write; made if it is not there.  [default: the folder of MODEL]",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "tensorrt", "rtx", "none"]),
+    default="auto",
+    show_default=True,
+    help="Also build an engine. auto: TensorRT where it and a GPU are here, else TensorRT-RTX where that is "
+    "installed (it needs no GPU to build), else none.",
+)
+@click.option(
+    "--shapes",
+    metavar="MIN,OPT,MAX",
+    multiple=True,
+    help="Sizes that the engine takes besides tiles, as 1x16x16,1x320x480,1x512x512; repeatable.",
+)
+@click.option(
+    "--tiles",
+    metavar="COUNT",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Most tiles in one batch of the engine.",
+)
+@click.option(
+    "--key-limit",
+    metavar="KEYS",
+    type=click.IntRange(min=0),
+    default=65504,
+    show_default=True,
+    help="Refuse FP16 engines with more reference pixels, where its sums may overflow; 0: no limit.",
+)
+@click.option(
+    "--hardware",
+    type=click.Choice(["this", "same-capability", "ampere+"]),
+    default="this",
+    show_default=True,
+    help="Which GPUs a TensorRT engine runs on.",
+)
+@click.option("--version-compatible", is_flag=True, help="Later versions of TensorRT may load the engine.")
 @click.option("--json", "as_json", is_flag=True, help="Print the cards of the written files as JSON, no tables.")
-def main(model: str, fp16: bool, fp32: bool, target: str, out: Path | None, as_json: bool) -> None:
-    """Write the network of MODEL.pt (a checkpoint, or the name of a bundled one such as l0) as ONNX.
+def main(model: str, fp16: bool, fp32: bool, target: str, out: Path | None, engine: str, as_json: bool,
+         **options: Any) -> None:  # fmt: skip
+    """Write the network of MODEL.pt (a checkpoint, or the name of a bundled one such as l0) as ONNX and as an engine.
 
-    The files take any batch, height and width from 16 pixels: input "image", output "smooth", float32 NCHW RGB in
+    The ONNX files take any batch, height and width from 16 pixels: input "image", output "smooth", float32 NCHW RGB in
     [0, 1]. Each is first compared with PyTorch on a photograph and on inputs that break networks; the table is printed
-    and kept in the file's model card.
+    and kept in the file's model card. From a MODEL.onnx made this way only the engine is built, without torch.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a file differs from PyTorch and was not written, 4 a package is
-    missing.
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a file differs from PyTorch or is not in the precision asked for and
+    was not written, 4 a package or device is missing, 5 a model file is foreign or torn.
     """
+    source, cards, failure = None, {}, None
+    if model.endswith(".onnx"):
+        if not Path(model).is_file():
+            raise UsageError(f"{model}: no such file; make it from a checkpoint with pnen-export MODEL.pt")
+        source = Path(model)
+    else:
+        files, failure = export_checkpoint(model, fp16, fp32, target, out, quiet=as_json)
+        cards = {str(file.path): file.card for file in files}
+        plain = [file.path for file in files if file.card.target == "onnx"]
+        source = plain[-1] if plain else None  # FP16 comes last
+    if engine != "none" and source is not None and failure is None:
+        cards |= build(source, engine, fp16=fp16, folder=out, quiet=as_json, **options)
+    if as_json:
+        click.echo(json.dumps({path: json.loads(card.to_json()) for path, card in cards.items()}, indent=1))
+    if failure is not None:
+        raise failure
+
+
+def build(source: Path, engine: str, *, fp16: bool, folder: Path | None, quiet: bool, key_limit: int,
+          **options: Any) -> dict[str, Any]:  # fmt: skip
+    """Build the engine of an exported file, and say so; the card of what was written, by path."""
+    from .engine_command import engine_report, make_engine
+
+    precision = "fp16" if fp16 else None
+    with progress() as watch:
+        made = make_engine(source, engine, folder=folder, precision=precision, key_limit=key_limit or None,
+                           watch=watch, **options)  # fmt: skip
+    if isinstance(made, str):
+        click.echo(made, err=quiet)
+        return {}
+    path, card = made
+    if not quiet:
+        click.echo(f"written: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+        click.echo("\n".join(engine_report(card)))
+    return {str(path): card}
+
+
+def export_checkpoint(
+    model: str, fp16: bool, fp32: bool, target: str, out: Path | None, *, quiet: bool
+) -> "tuple[list[Exported], Mismatch | None]":
+    """Export, and print the tables; what was written, and the comparison that failed and ended it."""
     try:
         import onnxruntime  # type: ignore[import-untyped] # noqa: F401
         import onnxscript  # noqa: F401
+
+        from pnen_train.checkpoint import load_checkpoint
 
         from .export import export
         from .parity import Mismatch
     except ImportError as error:
         raise BackendMissing(f'pnen-export needs {error.name}; install it: pip install "pnen[export]"') from error
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from pnen_train.checkpoint import load_checkpoint
-
     checkpoint, path = load_checkpoint(model), Path(model)
     precisions = [name for name, wanted in (("fp32", fp32 or not fp16), ("fp16", fp16)) if wanted]
     targets = ["onnx", "ort"] if target == "all" else [target]
+    folder = out or (path.parent if path.is_file() else Path())
     files: list[Exported] = []
     failure: Mismatch | None = None
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("PyTorch")
-
-        def watch(what: str, done: int, total: int) -> None:
-            progress.update(task, description=what, completed=done, total=total)
-
-        folder = out or (path.parent if path.is_file() else Path())
+    with progress() as watch:
         try:
             for file in export(checkpoint, folder, path.stem, precisions=cast(Any, precisions),
                                targets=cast(Any, targets), watch=watch):  # fmt: skip
                 files.append(file)
         except Mismatch as error:
             failure = error
-    if as_json:
-        click.echo(json.dumps({str(file.path): json.loads(file.card.to_json()) for file in files}, indent=1))
-    else:
+    if not quiet:
         print_report(path.stem, files, failure)
-    if failure is not None:
-        raise failure
+    return files, failure
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr: call what it gives with what is being done, the steps done and the steps in all."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 
 
 def print_report(stem: str, files: "list[Exported]", failure: "Mismatch | None") -> None:

@@ -13,12 +13,18 @@ import torch
 
 from pnen_export.cli import main
 from pnen_runtime.card import Card
+from pnen_runtime.errors import BackendMissing
 
 
 @pytest.fixture
 def run():
-    """run(*arguments) → the result of the command."""
-    return lambda *arguments: click.testing.CliRunner().invoke(main, [str(argument) for argument in arguments])
+    """run(*arguments) → the result of the command; without an engine unless the arguments name one."""
+
+    def call(*arguments):
+        given = [str(argument) for argument in arguments]
+        return click.testing.CliRunner().invoke(main, given if "--engine" in given else [*given, "--engine", "none"])
+
+    return call
 
 
 def refused(result, exit_code: int, message: str) -> None:
@@ -143,3 +149,32 @@ def test_help_says_what_is_written_and_what_the_exit_codes_mean(run):
     text = " ".join(run("--help").stdout.split())
     for part in ("MODEL.pt", "--fp16", "--target", "--out", "Exit codes: 0 done", "float32 NCHW RGB", "--debug"):
         assert part in text
+
+
+@pytest.mark.usefixtures("quick")
+def test_without_tensorrt_it_says_how_to_go_on_and_ends_well(run, saved, network, monkeypatch):
+    def missing(_wanted):
+        raise BackendMissing("nothing here")
+
+    monkeypatch.setattr("pnen_export.engine_command.find_tensorrt", missing)
+    path = saved(network("without block"))
+    result = run(path, "--target", "onnx", "--engine", "auto")
+    assert result.exit_code == 0, result.output
+    assert "no engine" in result.stdout and "pnen-export model.onnx --engine tensorrt" in result.stdout
+    refused(run(path.with_suffix(".onnx"), "--engine", "rtx"), 4, "nothing here")
+
+
+@pytest.mark.rtx
+@pytest.mark.usefixtures("quick")
+def test_one_command_leads_from_checkpoint_to_engine_and_another_from_onnx_to_engine(run, saved, network):
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed")
+    path = saved(network("wang"))
+    result = run(path, "--fp16", "--target", "onnx", "--engine", "rtx")
+    assert result.exit_code == 0, result.output
+    engine = path.parent / "model.fp16.engine"
+    assert f"written: {engine}" in result.stdout and "FP16" in result.stdout
+    assert Card.from_json(engine.with_name(engine.name + ".json").read_text()).engine["flavour"] == "rtx"
+    engine.unlink()
+    again = run(path.parent / "model.fp16.onnx", "--fp16", "--engine", "rtx")
+    assert again.exit_code == 0 and engine.is_file()
+    refused(run(path.parent / "other.onnx", "--engine", "rtx"), 2, "no such file")
