@@ -1,5 +1,6 @@
 # make demo and make test are all that a newcomer needs; both make .venv first.
-PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
 .PHONY: demo test lint bench clean
@@ -20,6 +21,7 @@ bench: .venv/ready
 
 # torch first and alone: the CPU build where the index has one, and nothing replaces it later.
 .venv/ready: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "expected Python 3.11 or newer, found none; install it, or name it: make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -c constraints.txt torch
 	$(BIN)/pip install -q -c constraints.txt -e ".[dev]"

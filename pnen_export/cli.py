@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
+from click.core import ParameterSource
 
 from pnen_runtime.commands import Command
 from pnen_runtime.errors import BackendMissing, UsageError
@@ -14,6 +15,8 @@ from pnen_runtime.errors import BackendMissing, UsageError
 if TYPE_CHECKING:
     from .export import Exported
     from .parity import Mismatch
+
+ENGINE_OPTIONS = ("shapes", "tiles", "key_limit", "hardware", "version_compatible")
 
 
 @click.command(cls=Command)
@@ -85,6 +88,7 @@ def main(model: str, fp16: bool, fp32: bool, target: str, out: Path | None, engi
     was not written, 4 a package or device is missing, 5 a model file is foreign or torn.
     """
     source, cards, failure = None, {}, None
+    check_request(model, fp16, fp32, target, engine)
     if model.endswith(".onnx"):
         if not Path(model).is_file():
             raise UsageError(f"{model}: no such file; make it from a checkpoint with pnen-export MODEL.pt")
@@ -94,23 +98,43 @@ def main(model: str, fp16: bool, fp32: bool, target: str, out: Path | None, engi
         cards = {str(file.path): file.card for file in files}
         plain = [file.path for file in files if file.card.target == "onnx"]
         source = plain[-1] if plain else None  # FP16 comes last
-    if engine != "none" and source is not None and failure is None:
-        cards |= build(source, engine, fp16=fp16, folder=out, quiet=as_json, **options)
-    if as_json:
-        click.echo(json.dumps({path: json.loads(card.to_json()) for path, card in cards.items()}, indent=1))
-    if failure is not None:
-        raise failure
+    try:
+        if failure is not None:
+            raise failure
+        if engine != "none" and source is not None:
+            precision = "fp16" if fp16 else "fp32" if fp32 else None
+            cards |= build(source, engine, precision=precision, folder=out, quiet=as_json, **options)
+    finally:  # what was written stays written
+        if as_json:
+            click.echo(json.dumps({path: json.loads(card.to_json()) for path, card in cards.items()}, indent=1))
 
 
-def build(source: Path, engine: str, *, fp16: bool, folder: Path | None, quiet: bool, key_limit: int,
+def check_request(model: str, fp16: bool, fp32: bool, target: str, engine: str) -> None:
+    """UsageError where an option asks for what will not be done."""
+    context, from_onnx = click.get_current_context(), model.endswith(".onnx")
+    given = [name for name in ("target", *ENGINE_OPTIONS)
+             if context.get_parameter_source(name) is not ParameterSource.DEFAULT]  # fmt: skip
+    if from_onnx and engine == "none":
+        raise UsageError(f"{model} is ONNX already, and --engine none leaves nothing to do")
+    if from_onnx and "target" in given:
+        raise UsageError(f"--target is for what a checkpoint becomes; {model} is ONNX already, so leave it out")
+    if from_onnx and fp16 and fp32:
+        raise UsageError(f"{model} is in one precision: ask for --fp16 or --fp32, not for both")
+    no_engine = "--engine none" if engine == "none" else "--target ort" if target == "ort" else ""
+    if target == "ort" and engine in ("tensorrt", "rtx"):
+        raise UsageError(f"--engine {engine} needs the file of --target onnx, which --target ort does not write")
+    for name in given:
+        if no_engine and name in ENGINE_OPTIONS:
+            raise UsageError(f"--{name.replace('_', '-')} is about an engine, and with {no_engine} none is built")
+
+
+def build(source: Path, engine: str, *, folder: Path | None, quiet: bool, key_limit: int,
           **options: Any) -> dict[str, Any]:  # fmt: skip
     """Build the engine of an exported file, and say so; the card of what was written, by path."""
     from .engine_command import engine_report, make_engine
 
-    precision = "fp16" if fp16 else None
     with progress() as watch:
-        made = make_engine(source, engine, folder=folder, precision=precision, key_limit=key_limit or None,
-                           watch=watch, **options)  # fmt: skip
+        made = make_engine(source, engine, folder=folder, key_limit=key_limit or None, watch=watch, **options)
     if isinstance(made, str):
         click.echo(made, err=quiet)
         return {}

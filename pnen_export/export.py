@@ -12,6 +12,7 @@ from pnen_runtime.backends.ort import OrtBackend
 from pnen_runtime.card import KEY, Card
 from pnen_runtime.files import replace_when_done
 from pnen_runtime.plan import plan_tiles
+from pnen_runtime.smoother import MEMORY_MB
 from pnen_train.checkpoint import Checkpoint
 
 from .deploy import Deployed, Precision
@@ -24,7 +25,6 @@ from .record import make_card
 from .rounding import stored_in_half
 
 Watch = Callable[[str, int, int], None]  # what is being run, batches run, batches in all
-TILE_MEMORY = 512_000_000  # bytes for a tile of the photograph where scores are materialised: what `Smoother` allows
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,15 @@ def export(
     model = checkpoint.model()
     card = make_card(checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
-    height, width, _ = photograph().shape
-    tile = plan_tiles(replace(card, target="onnx"), height, width, TILE_MEMORY).tile
-    inputs = make_inputs(card.channels, tile)
-    reference = Reference(model, inputs, lambda done, total: watch("PyTorch", done, total))
-    card = make_card(checkpoint, largest_logit(model, photograph_tiles(card.channels, tile)))
+    tiles = {target: _tile(replace(card, target=target)) for target in targets}
+    references = {
+        tile: Reference(model, make_inputs(card.channels, tile), lambda done, total: watch("PyTorch", done, total))
+        for tile in dict.fromkeys(tiles.values())  # nearly always one
+    }
+    largest = max(tiles.values())
+    card = make_card(checkpoint, largest_logit(model, photograph_tiles(card.channels, largest)))
     for precision in precisions:
-        rounding = _check_rounding(model, reference, stem, watch) if precision == "fp16" else []
+        rounding = _check_rounding(model, references[largest], stem, watch) if precision == "fp16" else []
         for target in targets:
             path = folder / onnx_name(stem, target, precision)
             watch(path.name, 0, 1)
@@ -70,7 +72,7 @@ def export(
             own = replace(card, precision=precision, target=target)
             with replace_when_done(path) as temporary:
                 _save(graph, own, temporary)
-                rows = _compare(temporary, reference, precision, path.name, watch)
+                rows = _compare(temporary, references[tiles[target]], precision, path.name, watch)
                 own = replace(own, parity=_proof(rows, rounding))
                 _save(graph, own, temporary)
             yield Exported(path, own, rows, rounding)
@@ -84,6 +86,12 @@ def onnx_name(stem: str, target: Target, precision: Precision) -> str:
 def rounding_name(stem: str) -> str:
     """What the simulation of half precision is called."""
     return f"{stem} with every layer rounded to FP16"
+
+
+def _tile(card: Card) -> int:
+    """The tile in which `Smoother` takes the photograph by default."""
+    height, width, _ = photograph().shape
+    return plan_tiles(card, height, width, MEMORY_MB * 1_000_000).tile
 
 
 def _compare(path: Path, reference: Reference, precision: Precision, name: str, watch: Watch) -> list[Row]:

@@ -8,7 +8,7 @@ from pnen_train.models.pnb import PyramidNonLocal, as_pixels
 from .parity import torch_run
 
 WORRYING = 25.0  # from here on rounding queries and keys to half costs more than a thousandth of an attention weight
-ROWS = 4096  # of queries at once, which bounds the memory
+ROWS = 1024  # of queries at once, which bounds the memory
 
 
 def largest_logit(model: nn.Module, tiles: list[np.ndarray]) -> float | None:

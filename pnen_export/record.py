@@ -24,14 +24,14 @@ def make_card(checkpoint: Checkpoint, max_logit: float | None = None) -> Card:
         channels=checkpoint.config.get("image_channels", 3),
         training_crop=training.get("crop", 96),
         tile=training.get("tile", 96),
-        step=training.get("tile_step", 80),
+        tile_step=training.get("tile_step", 80),
         weights_sha256=checkpoint.sha256(),
         training=finite({"steps": checkpoint.step} | {k: v for k, v in training.items() if k not in OWN_FIELDS}),
         max_logit=finite(max_logit),
     )
     try:
         card = Card.from_json(card.to_json(), "its record")
-        check_tile(card, None, card.step)
+        check_tile(card, None, card.tile_step)
     except (EngineError, UsageError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"the checkpoint's training record does not make a model card: {error}") from error
     return card

@@ -25,7 +25,7 @@ class Card:
     channels: int = 3  # 1 grey or 3 RGB
     training_crop: int = 96  # pixels a side
     tile: int | Literal["whole"] = 96  # recommended: pixels a side
-    step: int = 40  # pixels from one tile to the next
+    tile_step: int = 40  # pixels from one tile to the next
     minimum_side: int = 16  # pixels
     weights_sha256: str = ""
     training: dict[str, Any] = field(default_factory=dict)  # record and scores
@@ -79,7 +79,7 @@ _EXPECTED = {
     "channels": "1 or 3",
     "training_crop": "a number of pixels",
     "tile": 'a number of pixels or "whole"',
-    "step": "a number of pixels",
+    "tile_step": "a number of pixels",
     "minimum_side": "a number of pixels",
     "weights_sha256": "text",
     "training": "an object",

@@ -101,6 +101,6 @@ def describe_tiles(card: Card, memory: int, tile: Tile | None, step: int | None)
 def _default_step(card: Card, wanted: Tile, side: int) -> int:
     """The card's step for the card's tile; for another one, the step that keeps the overlap."""
     if side == card.tile:
-        return min(card.step, side)
-    overlap = OVERLAP if card.tile == "whole" or wanted == "whole" else max(0, card.tile - card.step)
+        return min(card.tile_step, side)
+    overlap = OVERLAP if card.tile == "whole" or wanted == "whole" else max(0, card.tile - card.tile_step)
     return max(1, side - min(overlap, side // 2))

@@ -63,7 +63,7 @@ class Checkpoint:
         digest = hashlib.sha256()
         for name, weight in sorted(self.weights.items()):
             digest.update(f"{name}{tuple(weight.shape)}{weight.dtype}".encode())
-            digest.update(weight.detach().cpu().contiguous().numpy().tobytes())
+            digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
 

@@ -7,21 +7,32 @@ import click
 from pnen_runtime.commands import Group
 from pnen_runtime.errors import BackendMissing
 
+HELP = {
+    "run": "Train the network of a recipe on a folder of pictures.",
+    "evaluate": "Score a checkpoint beside doing nothing.",
+    "study": "Find the tile to recommend for a checkpoint.",
+    "filter": "Apply a classical filter to images.",
+}
+
 
 class Subcommands(Group):
-    """Imports a subcommand when it is asked for: `filter` needs no torch, and the help of another one is quick."""
+    """Imports a subcommand when it is called: `filter` and the list of subcommands need no torch."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["run", "evaluate", "study", "filter"]
+        return list(HELP)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
+        if cmd_name not in HELP:
             return None
         try:
             return import_module(f"pnen_train.commands.{cmd_name}").command
         except ModuleNotFoundError as error:
             needs = f"pnen-train {cmd_name} needs {error.name}"
             raise BackendMissing(f'{needs}; install it with: pip install "pnen[train]"') from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(HELP.items()))
 
 
 @click.group(cls=Subcommands)

@@ -53,7 +53,7 @@ class Run:
     precision: str = "fp32"  # or "bf16": autocast, weights stay fp32
     evaluate_every: int = 1000  # steps: validation, picture
     checkpoint_every: int = 500  # steps
-    validation_images: int = 10  # held out of the training images where no validation folder is given
+    validation_images: int = 10  # at most: spread evenly over the validation images given, or else held out of training
     tile: int = 96  # pixels; of the validation, and the card's recommendation until it is measured
     tile_step: int = 80  # pixels from one tile to the next
 
@@ -100,6 +100,9 @@ def recipe_from(found: Mapping[str, Any]) -> Recipe:
             raise UsageError(f"expected a section [{name}], got {section!r}")
     if not isinstance(found.get("network", {}).get("name"), str):
         raise UsageError('expected a section [network] with a name, such as name = "pnen"')
+    if found["network"].get("image_channels", 3) != 3:
+        got = found["network"]["image_channels"]
+        raise UsageError(f"expected image_channels in [network] of 3, as the RGB pictures have, got {got!r}")
     parts = {name: _section(name, SECTIONS[name], found[name]) for name in SECTIONS if name in found}
     recipe = Recipe(network=dict(found["network"]), **parts)
     if recipe.run.tile_step > recipe.run.tile:

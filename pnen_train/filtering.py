@@ -26,15 +26,18 @@ def filter_files(
     target: Path,
     *,
     folder: bool,
+    force: bool = False,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Filter images into the folder `target` as NAME.png beside a filter.json, or one image into the file `target`.
 
-    Results that are there already are kept, so a second call goes on where the first one stopped. Returns the paths of
-    the results. Raises UsageError for a filter or a folder that will not do, ImageError for an image.
+    Results that a folder has already are kept, so a second call goes on where the first one stopped; a file is
+    overwritten with `force` only. Returns the paths of the results. Raises UsageError for a filter or a target that
+    will not do, ImageError for an image.
     """
     settings = resolve(name, settings)
     if not folder:
+        _check_file(paths[0], target, force)
         filter_file(paths[0], target, name, settings)
         return [target]
     if target.resolve() == paths[0].parent.resolve():
@@ -45,6 +48,14 @@ def filter_files(
     for _ in in_parallel(lambda output: filter_file(outputs[output], output, name, settings), missing, progress):
         pass
     return list(outputs)
+
+
+def _check_file(source: Path, target: Path, force: bool) -> None:
+    """UsageError where the target is the source, or is there already and `force` is not given."""
+    if target.exists() and target.samefile(source):
+        raise UsageError(f"{target}: expected another file than the image itself; choose a new name")
+    if target.is_file() and not force:
+        raise UsageError(f"{target}: is there already; add --force to overwrite it")
 
 
 def _take_folder(folder: Path, record: dict[str, Any]) -> None:

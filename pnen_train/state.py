@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,6 +23,8 @@ from .filters import resolve
 from .models import build
 from .schedule import Schedule
 from .targets import Pair
+
+log = logging.getLogger("pnen")
 
 
 @dataclass
@@ -51,12 +54,22 @@ class State:
 
     @classmethod
     def resumed(cls, path: Path, recipe: Recipe, pairs: Sequence[Pair], device: torch.device) -> "State":
-        """As it was when `path` was written; CheckpointError where recipe (but for its steps) or images are others."""
+        """As it was when `path` was written; CheckpointError where recipe or images are others.
+
+        More steps are fine, but for the cosine schedule: its rates depend on their number from the beginning. Another
+        number of threads on a CPU is warned of: the last bits of sums depend on it.
+        """
         found = load_checkpoint(path)
         if found.resume is None:
             raise CheckpointError(f"{path}: expected a checkpoint to resume from (last.pt), got one without that state")
         kept, images = found.resume, _sha256(pairs)
-        for name, was, now in _differences(json.loads(kept["recipe"]), json.loads(json.dumps(asdict(recipe)))):
+        before, after = (_resolved(json.loads(text)) for text in (kept["recipe"], json.dumps(asdict(recipe))))
+        for name, was, now in _differences(before, after):
+            if name == "optimiser.steps":
+                if recipe.optimiser.schedule == "cosine":
+                    reason = "every rate of the cosine schedule depends on it"
+                    raise CheckpointError(f"{path}: expected --steps {was}, as the run began, got {now}: {reason}")
+                continue
             raise CheckpointError(f"{path}: expected the run's own recipe, in which {name} is {was!r}, got {now!r}")
         if kept.get("images", images) != images:
             raise CheckpointError(f"{path}: expected the images and targets that the run began with, got others")
@@ -65,6 +78,11 @@ class State:
         optimiser.load_state_dict(kept["optimiser"])
         schedule = Schedule(recipe.optimiser, **kept["schedule"])
         record = found.training | _circumstances(recipe, pairs, device)
+        record.pop("scores", None)  # of the weights as they were
+        threads = kept.get("threads", torch.get_num_threads())
+        if device.type == "cpu" and threads != torch.get_num_threads():
+            log.warning("%s: trained with --threads %d so far, now with %d: the weights will differ in their last bits "
+                        "from an uninterrupted run's", path, threads, torch.get_num_threads())  # fmt: skip
         return cls(recipe, model, optimiser, schedule, images, record, found.step, kept["best"],
                    kept.get("seconds", 0.0), kept.get("errors", []))  # fmt: skip
 
@@ -79,6 +97,7 @@ class State:
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state(),
             "recipe": json.dumps(asdict(self.recipe)),
+            "threads": torch.get_num_threads(),
             **{key: getattr(self, key) for key in ("images", "best", "seconds", "errors")},
         }
         return Checkpoint.of(self.recipe.network["name"], self.model, step=self.step, training=self.training,
@@ -109,11 +128,17 @@ def _sha256(pairs: Sequence[Pair]) -> str:
     return digest.hexdigest()
 
 
+def _resolved(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe's record with all settings of its filter, so that a default written out is no difference."""
+    target = recipe["target"]
+    return recipe | {"target": target | {"settings": resolve(target["filter"], target["settings"])}}
+
+
 def _differences(was: dict[str, Any], now: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """(name, before, after) of the settings that differ, but for the number of steps."""
+    """(name, before, after) of the settings that differ."""
     for key in dict.fromkeys((*was, *now)):
         before, after, name = was.get(key), now.get(key), f"{path}{key}"
         if isinstance(before, dict) and isinstance(after, dict):
             yield from _differences(before, after, f"{name}.")
-        elif before != after and name != "optimiser.steps":
+        elif before != after:
             yield name, before, after

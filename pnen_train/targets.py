@@ -16,12 +16,12 @@ from platformdirs import user_cache_path
 from pnen_runtime.errors import ImageError, UsageError
 from pnen_runtime.files import write_text
 from pnen_runtime.image import read_rgb, write_image
+from pnen_runtime.photo import SUFFIXES
 
-from .filters import ROUNDING, filter_image, resolve
+from .filters import ROUNDING, VERSIONS, filter_image, resolve
 from .metrics import psnr, ssim
 from .parallel import Progress, in_parallel
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm"}
 SMALLEST = 16  # pixels a side, of what is scored
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # input and target, both (H, W, 3)
 
@@ -41,7 +41,7 @@ class Maker:
 
     def target(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The filtered (H, W, 3) image; from the cache where the same pixels were filtered like this before."""
-        made_by = {"filter": self.filter, **self.settings, "shape": image.shape}
+        made_by = {"filter": self.filter, "version": VERSIONS[self.filter], **self.settings, "shape": image.shape}
         digest = hashlib.sha256(json.dumps(made_by).encode() + image.tobytes()).hexdigest()
         path = self.cache / self.filter / f"{digest}.png"
         kept = _read_kept(path, image.shape)
@@ -82,7 +82,7 @@ def find_images(folders: Sequence[Path]) -> list[Path]:
     for folder in folders:
         found = [folder] if folder.is_file() else [path for path in folder.iterdir() if _is_image(path)]
         if not found:
-            raise UsageError(f"{folder}: expected a folder with images, found none ({', '.join(sorted(SUFFIXES))})")
+            raise UsageError(f"{folder}: expected a folder with images, found none ({', '.join(SUFFIXES)})")
         paths += found
     return sorted(paths, key=lambda path: (path.name, path))
 

@@ -28,6 +28,10 @@ Watch = Callable[[int, float, float], None]  # step, loss, PSNR of the batch in 
 Report = Callable[[int, Scores], None]  # step, validation scores
 
 
+class Stopped(KeyboardInterrupt):
+    """An interrupt that came while training, after all was saved."""
+
+
 def train(
     recipe: Recipe,
     pairs: Sequence[Pair],
@@ -43,7 +47,7 @@ def train(
 
     `pairs` and `validation` hold inputs and targets, (H, W, 3) uint8. With `resume` the run in `folder` goes on; on the
     CPU, with the same number of threads, it ends with exactly the weights that an uninterrupted run gives. Ctrl-C and
-    SIGTERM save before they end the run, as KeyboardInterrupt. Returns the last checkpoint.
+    SIGTERM save before they end the run, as Stopped. Returns the last checkpoint.
 
     Raises UsageError, CheckpointError, BackendMissing, or PnenError where the loss is not finite any more.
     """
@@ -68,7 +72,7 @@ def train(
                            "seconds": round(state.seconds, 1)}  # fmt: skip
                     files.note(row, picture)
                     report(state.step, scores)
-                    state.training["scores"], state.errors = scores.record(), []
+                    state.training["validation"], state.errors = scores.record(), []
                     if scores.psnr > state.best:
                         state.best = scores.psnr
                         save_checkpoint(files.best, state.checkpoint(resumable=False))
@@ -76,7 +80,7 @@ def train(
                 if state.step % recipe.run.checkpoint_every == 0 or state.finished or stop:
                     save_checkpoint(files.last, state.checkpoint(resumable=True))
                 if stop:
-                    raise KeyboardInterrupt
+                    raise Stopped
     except OSError as error:
         error.filename = error.filename or str(folder)  # a full disk does not say which
         raise

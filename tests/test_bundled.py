@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 from skimage import data
 
 from pnen_export.parity import compare
@@ -29,7 +30,7 @@ def test_bundled_onnx_holds_the_weights_of_the_bundled_checkpoint(name):
     with Smoother(name) as smoother:
         card = smoother.card
     assert card.weights_sha256 == checkpoint.sha256()
-    assert (card.tile, card.step) == (checkpoint.training["tile"], checkpoint.training["tile_step"])
+    assert (card.tile, card.tile_step) == (checkpoint.training["tile"], checkpoint.training["tile_step"])
     assert card.training["scores"] == checkpoint.training["scores"]
 
 
@@ -73,3 +74,34 @@ def test_running_a_bundled_network_never_imports_torch():
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_card_says_what_the_network_learnt_from_and_how_good_it_is(name):
+    with Smoother(name) as smoother:
+        training = smoother.card.training
+    scores = training["scores"]
+    nothing, (network,) = scores["rows"].pop("doing nothing"), scores["rows"].values()
+    assert scores["images"] == 100
+    assert network["psnr"] > nothing["psnr"] + 6 and network["ssim"] > nothing["ssim"]
+    for key in ("data", "licence", "reproduce", "published", "tile_study", "recipe"):
+        assert training[key]
+
+
+def peak_mb(picture, model):
+    """Of a process that smooths this picture with the bundled network."""
+    code = "from pnen_runtime.cli import smooth; smooth()"
+    command = [sys.executable, "-c", code, picture, picture.with_name("out.png"), "--model", model, "--force"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(finished.stdout.rpartition("peak ")[2].split()[0])
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_picture_but_by_the_picture_itself(tmp_path):
+    small, large = (tmp_path / f"{side}.png" for side in (256, 1500))
+    for path in (small, large):
+        side = int(path.stem)
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)).save(path)
+    base = peak_mb(small, "l0")
+    assert base < 220  # about 120; the scores of one tile, if they were held, would be another 190
+    assert peak_mb(large, "l0") - base < 100  # input, output, a band of floats, the files' buffers: 7 to 30 MB each

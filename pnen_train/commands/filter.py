@@ -19,13 +19,14 @@ from .options import THERE
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--set", "settings", metavar="NAME=NUMBER", multiple=True,
               help="A setting of the filter, such as strength=0.05.")  # fmt: skip
-def command(name: str, source: Path, target: Path, settings: tuple[str, ...]) -> None:
+@click.option("--force", is_flag=True, help="Overwrite the file OUT; results in a folder are always kept.")
+def command(name: str, source: Path, target: Path, settings: tuple[str, ...], force: bool) -> None:
     """Apply a classical filter (l0) to an image or to a folder of images: what networks learn to imitate."""
-    paths = find_images([source])
+    paths, folder = find_images([source]), source.is_dir()
     with bar(f"filter {name}", len(paths)) as advance:
         values = dict(map(_setting, settings))
-        written = filter_files(name, values, paths, target, folder=source.is_dir(), progress=advance)
-    click.echo(f"written: {f'{len(written)} images and filter.json in ' if source.is_dir() else ''}{target}")
+        written = filter_files(name, values, paths, target, folder=folder, force=force, progress=advance)
+    click.echo(f"written: {f'{len(written)} images and filter.json in ' if folder else ''}{target}")
 
 
 def _setting(text: str) -> tuple[str, float]:

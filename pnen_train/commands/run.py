@@ -19,7 +19,7 @@ from ..models import count_parameters
 from ..progress import bar, say
 from ..state import build_network
 from ..targets import Maker, find_images, spread
-from ..train import train
+from ..train import Stopped, train
 from .options import FOLDER, THERE, device, pairs_of
 
 
@@ -27,7 +27,8 @@ from .options import FOLDER, THERE, device, pairs_of
 @click.argument("recipe")
 @click.argument("images", nargs=-1, type=THERE)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder.  [default: runs/RECIPE]")
-@click.option("--validation", multiple=True, type=THERE, help="Images to score on, instead of some held out of IMAGES.")
+@click.option("--validation", multiple=True, type=THERE, help="Images to score on, instead of some held out "
+              "of IMAGES; of many, as many as the recipe's validation_images, spread evenly.")  # fmt: skip
 @click.option("--targets", type=FOLDER, help="Ready targets of all images, named as they are; otherwise the recipe's "
               "filter makes them, and keeps them.")  # fmt: skip
 @click.option("--steps", metavar="STEPS", type=click.IntRange(min=1), help="Instead of the recipe's.")
@@ -77,7 +78,7 @@ def command(
         with bar(name, plan.optimiser.steps, "loss {loss:.5f}  PSNR {psnr:.2f}", done=first) as advance:
             train(plan, pairs, held, out, device=device, resume=resume, report=report,
                   watch=lambda step, loss, psnr: advance(step, loss=loss, psnr=psnr))  # fmt: skip
-    except KeyboardInterrupt:
+    except Stopped:
         say(f"saved: {out / 'last.pt'}; go on with the same command and --resume")
         raise
     say(f"written: {out / 'last.pt'}, {out / 'best.pt'}; export it with: pnen-export {out / 'best.pt'}")
@@ -94,12 +95,16 @@ def _first_step(out: Path, resume: bool) -> int:
 
 
 def _split(images: tuple[Path, ...], validation: tuple[Path, ...], plan: Recipe) -> tuple[list[Path], list[Path]]:
-    """The files to train on and the files to score; without a validation folder the last tenth is held out."""
+    """The files to train on and the files to score; without validation images the last tenth is held out."""
     if not images:
         raise UsageError("expected images to train on, got none; name a folder")
     paths, most = find_images(images), plan.run.validation_images
     if validation:
-        return paths, spread(find_images(validation), most)
+        scored, trained = find_images(validation), {path.resolve() for path in paths}
+        for path in scored:
+            if path.resolve() in trained:
+                raise UsageError(f"{path}: expected other images to score than those to train on, got it for both")
+        return paths, spread(scored, most)
     if len(paths) < 2:
         raise UsageError(f"{images[0]}: expected at least 2 images, one to train on and one to score; got {len(paths)}")
     held_out = max(1, min(most, len(paths) // 10))

@@ -12,6 +12,7 @@ from pnen_runtime.errors import UsageError
 from .l0 import l0_smooth
 
 FILTERS: dict[str, Callable[..., NDArray[np.float64]]] = {"l0": l0_smooth}
+VERSIONS = {"l0": 1}  # raise it when a filter's results change, so that targets kept on disk are made again
 ROUNDING = "round(clip(255 x, 0, 255))"  # of every 8-bit target, for its metadata
 
 

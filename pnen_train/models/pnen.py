@@ -34,7 +34,9 @@ class PNENConfig:
                 raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
         if any(value < 1 for value in (*self.dilations, *self.scales)) or not self.dilations:
             raise ValueError(f"expected dilations and scales of at least 1, got {self.dilations} and {self.scales}")
-        if not set(self.block_stages) <= set(range(1, self.stages + 1)):
+        if self.stages > 64 or len(self.dilations) > 64:
+            raise ValueError(f"expected at most 64 stages and dilations, got {self.stages} and {len(self.dilations)}")
+        if not all(1 <= stage <= self.stages for stage in self.block_stages):
             raise ValueError(f"expected block_stages between 1 and {self.stages}, got {self.block_stages}")
         if self.block_kernel not in (1, 3):
             raise ValueError(f"expected block_kernel 1 or 3, got {self.block_kernel}")

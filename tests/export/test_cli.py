@@ -13,7 +13,7 @@ import torch
 
 from pnen_export.cli import main
 from pnen_runtime.card import Card
-from pnen_runtime.errors import BackendMissing
+from pnen_runtime.errors import BackendMissing, EngineError
 
 
 @pytest.fixture
@@ -132,6 +132,56 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_work(run, saved, tmp
 @pytest.mark.parametrize("arguments", [[], ["model.pt", "--target", "tensorrt"], ["model.pt", "--int8"], ["a", "b"]])
 def test_wrong_usage_ends_with_2(run, arguments):
     assert run(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("m.pt --target ort --engine tensorrt", "needs the file of --target onnx"),
+        ("m.pt --target ort --engine rtx", "needs the file of --target onnx"),
+        ("m.pt --target ort --engine auto --tiles 8", "--tiles is about an engine"),
+        ("m.onnx --engine none", "nothing to do"),
+        ("m.onnx --engine auto --target all", "leave it out"),
+        ("m.onnx --engine auto --fp16 --fp32", "one precision"),
+        ("m.pt --engine none --shapes 16x16,16x16,16x16", "--shapes is about an engine"),
+        ("m.pt --engine none --tiles 8", "--tiles is about an engine"),
+        ("m.pt --engine none --key-limit 0", "--key-limit is about an engine"),
+        ("m.pt --engine none --hardware this", "--hardware is about an engine"),
+        ("m.pt --engine none --version-compatible", "--version-compatible is about an engine"),
+    ],
+)
+def test_what_would_be_ignored_is_refused_before_the_work(run, arguments, message):
+    refused(run(*arguments.split()), 2, message)
+
+
+@pytest.mark.parametrize(("flags", "precision"), [([], None), (["--fp16"], "fp16"), (["--fp32"], "fp32")])
+def test_precision_asked_of_an_onnx_file_reaches_the_builder(run, tmp_path, monkeypatch, flags, precision):
+    asked = []
+    monkeypatch.setattr(
+        "pnen_export.engine_command.make_engine",
+        lambda *_, **options: asked.append(options["precision"]) or "no engine",
+    )
+    (tmp_path / "m.onnx").touch()
+    assert run(tmp_path / "m.onnx", "--engine", "auto", *flags).exit_code == 0
+    assert asked == [precision]
+
+
+@pytest.mark.usefixtures("quick")
+def test_target_ort_and_no_word_about_engines_is_no_request_for_one(run, saved, network):
+    result = run(saved(network("without block")), "--target", "ort", "--engine", "auto")
+    assert result.exit_code == 0 and "engine" not in result.output, result.output
+
+
+@pytest.mark.usefixtures("quick")
+def test_json_has_the_written_files_where_the_engine_fails(run, saved, network, monkeypatch):
+    def fail(*_, **__):
+        raise EngineError("TensorRT cannot build it")
+
+    monkeypatch.setattr("pnen_export.engine_command.make_engine", fail)
+    path = saved(network("without block"))
+    result = run(path, "--target", "onnx", "--engine", "rtx", "--json")
+    refused(result, 5, "TensorRT cannot build it")
+    assert list(json.loads(result.stdout)) == [str(path.with_suffix(".onnx"))]
 
 
 def test_out_must_be_a_folder(run, saved):

@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from pnen_export.export import export, onnx_name
+from pnen_export.inputs import Input, make_batch
 from pnen_export.parity import Mismatch, torch_run
 from pnen_runtime import Smoother
 from pnen_runtime.card import KEY
@@ -39,7 +40,7 @@ def test_card_in_the_file_says_all_of_the_contract(exported, checkpoint, network
     assert list(text) == [KEY]
     assert card["format"] == 1
     assert (card["network"], card["config"], card["task"]) == ("pnen", made.config, made.training["task"])
-    assert (card["training_crop"], card["tile"], card["step"], card["channels"]) == (48, 64, 40, 3)
+    assert (card["training_crop"], card["tile"], card["tile_step"], card["channels"]) == (48, 64, 40, 3)
     assert card["weights_sha256"] == made.sha256()
     assert card["training"] == {"steps": 7, "scores": {"psnr": None}}
     assert card["precision"] == ("fp16" if "fp16" in name else "fp32")
@@ -68,6 +69,21 @@ def test_progress_goes_from_none_to_all_for_each_file(exported):
         done = [(done, total) for what, done, total in watched if what == name and total > 1]
         assert done == [(count, len(done)) for count in range(1, len(done) + 1)]
         assert len(done) == 20 + 48  # inputs of every size and kind, and tiles of the photograph
+
+
+@pytest.mark.parametrize(("tile", "proven"), [(64, ["64", "64"]), ("whole", ["87", "481"])])  # memory limits the first
+@pytest.mark.usefixtures("quick")
+def test_each_file_is_proven_at_the_tile_that_smoother_takes(tmp_path, checkpoint, network, monkeypatch, tile, proven):
+    def one(channels, side):
+        return [Input("flat", str(side), [make_batch("flat", 1, 16, 16, channels)])]
+
+    monkeypatch.setattr("pnen_export.export.make_inputs", one)
+    watched = []
+    files = list(
+        export(checkpoint(network("wang"), tile=tile), tmp_path, "model", watch=lambda what, *_: watched.append(what))
+    )
+    assert [file.rows[0].size for file in files] == proven
+    assert watched.count("PyTorch") == len(set(proven))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def test_says_what_the_checkpoint_is(checkpoint):
     card = make_card(made, 12.5)
     assert (card.network, card.config, card.channels) == ("pnen", made.config, 3)
     assert card.task == {"filter": "l0", "lambda": 0.02}
-    assert (card.training_crop, card.tile, card.step) == (48, 64, 40)
+    assert (card.training_crop, card.tile, card.tile_step) == (48, 64, 40)
     assert card.weights_sha256 == made.sha256()
     assert card.training == {"steps": 7, "scores": {"psnr": 31.5, "images": 10}, "recipe": {"run": {"seed": 1}}}
     assert card.max_logit == 12.5

@@ -50,7 +50,9 @@ def write_model(path: Path, kind: str = "identity", card: Card | str | None = No
 
 
 def a_card(**changes: object) -> Card:
-    return Card(**{"network": "toy", "task": {"filter": "none"}, "tile": 32, "step": 20, "target": "ort"} | changes)
+    return Card(
+        **{"network": "toy", "task": {"filter": "none"}, "tile": 32, "tile_step": 20, "target": "ort"} | changes
+    )
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ cards = st.builds(
     channels=st.sampled_from([1, 3]),
     training_crop=st.integers(1, 4096),
     tile=st.integers(1, 4096) | st.just("whole"),
-    step=st.integers(1, 4096),
+    tile_step=st.integers(1, 4096),
     training=plain,
     precision=st.sampled_from(["fp32", "fp16"]),
     target=st.sampled_from(["onnx", "ort"]),
@@ -56,7 +56,7 @@ def test_fields_of_a_later_version_are_left_out(card):
         ('{"format": 1, "network": 3, "task": {}}', "network = 3, expected text"),
         ('{"format": 1, "network": "pnen", "task": {}, "tile": "big"}', "tile = 'big', expected a number of pixels"),
         ('{"format": 1, "network": "pnen", "task": {}, "tile": true}', "tile = True"),
-        ('{"format": 1, "network": "pnen", "task": {}, "step": 0}', "step = 0"),
+        ('{"format": 1, "network": "pnen", "task": {}, "tile_step": 0}', "tile_step = 0"),
         ('{"format": 1, "network": "pnen", "task": {}, "channels": 4}', "channels = 4, expected 1 or 3"),
     ],
 )

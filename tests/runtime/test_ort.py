@@ -20,8 +20,8 @@ def test_the_network_answers_at_any_size(model, answers, kind, shape):
 
 
 def test_info_and_card_say_what_runs_and_why(model, card):
-    backend = open_backend(model("invert", step=9), threads=1)
-    assert backend.card == card(step=9)
+    backend = open_backend(model("invert", tile_step=9), threads=1)
+    assert backend.card == card(tile_step=9)
     assert backend.info.startswith("onnxruntime-cpu 1.") and "1 CPU thread (the file is ONNX)" in backend.info
     asked = open_backend(model("invert"), "onnxruntime-cpu")
     assert "asked for" in asked.info and f"{usable_cores()} CPU thread" in asked.info

@@ -22,7 +22,7 @@ def test_predicted_memory_is_what_onnx_runtime_was_measured_to_take(card, target
 @given(memory=st.integers(1, 4000), height=st.integers(16, 5000), width=st.integers(16, 5000),
        tile=st.none() | st.just("whole") | st.integers(16, 3000), target=st.sampled_from(["onnx", "ort"]))  # fmt: skip
 def test_no_tile_takes_more_than_is_allowed(card, memory, height, width, tile, target):
-    ours = card(target=target, config=PNEN, tile=96, step=40)
+    ours = card(target=target, config=PNEN, tile=96, tile_step=40)
     plan = plan_tiles(ours, height, width, memory * MB, tile)
     assert 1 <= plan.step <= plan.tile
     taken = peak_bytes(ours, min(plan.tile, height), min(plan.tile, width))
@@ -38,7 +38,7 @@ def test_the_largest_tile_fits_and_one_more_pixel_does_not(card):
 
 
 def test_the_card_is_followed_unless_asked_otherwise(card):
-    ours = card(tile=96, step=40)
+    ours = card(tile=96, tile_step=40)
     plan = plan_tiles(ours, 321, 481, 512 * MB)
     assert (plan.tile, plan.step, plan.limited) == (96, 40, False)
     assert plan_tiles(ours, 321, 481, 512 * MB, 128).step == 128 - 56  # the card's overlap

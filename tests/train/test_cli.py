@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -13,8 +14,9 @@ from PIL import Image
 from pnen_train import checkpoint as checkpoints
 from pnen_train.checkpoint import load_checkpoint, save_checkpoint
 from pnen_train.cli import main
+from pnen_train.commands import run
 from pnen_train.study import TILES
-from pnen_train.train import train
+from pnen_train.train import Stopped, train
 
 
 def call(*args):
@@ -119,6 +121,26 @@ def test_bad_input_is_one_line_and_its_exit_code(recipe_file, images, tmp_path, 
     assert "Traceback" not in result.stderr
 
 
+def test_an_image_to_train_on_is_none_to_score(recipe_file, images, tmp_path):
+    (tmp_path / "link").symlink_to(images)
+    result = call(
+        "run", recipe_file(), images, "--validation", tmp_path / "link" / "rocket.png", "--out", tmp_path / "r"
+    )
+    assert result.exit_code == 2
+    assert "rocket.png: expected other images to score than those to train on" in result.stderr
+
+
+def test_saved_is_said_only_where_the_interrupt_saved(recipe_file, images, tmp_path, monkeypatch):
+    for error, said in ((Stopped, True), (KeyboardInterrupt, False)):
+
+        def interrupted(*_, error=error, **__):
+            raise error
+
+        monkeypatch.setattr(run, "train", interrupted)
+        result = call("run", recipe_file(), images, "--out", tmp_path / "r")
+        assert result.exit_code == 130 and ("saved: " in result.stderr) == said
+
+
 def test_evaluate_prints_scores_beside_doing_nothing_and_writes_them(model, images, caplog):
     result = call("evaluate", model, images, "--json", "--write", "--limit", 3)
     assert result.exit_code == 0, result.stderr
@@ -179,6 +201,8 @@ def test_filter_takes_a_file_or_a_folder(images, tmp_path):
     assert result.exit_code == 0 and f"written: 4 images and filter.json in {tmp_path / 'out'}" in result.stdout
     result = call("filter", "l0", images / "coffee.png", tmp_path / "one.jpg")
     assert result.exit_code == 0 and result.stdout == f"written: {tmp_path / 'one.jpg'}\n"
+    again = ["filter", "l0", images / "coffee.png", tmp_path / "one.jpg"]
+    assert call(*again).exit_code == 2 and call(*again, "--force").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -198,9 +222,11 @@ def test_a_filter_that_cannot_be_is_wrong_usage(images, tmp_path, monkeypatch, a
     assert result.exit_code == 2 and line in result.stderr and result.stderr.count("\n") == 1
 
 
-def test_help_lists_the_subcommands_and_an_unknown_one_is_refused():
-    result = call("--help")
-    assert result.exit_code == 0 and all(name in result.stdout for name in ("run", "evaluate", "study", "filter"))
+def test_help_lists_the_subcommands_without_importing_them_and_an_unknown_one_is_refused():
+    code = "import sys; sys.modules['torch'] = None; from pnen_train.cli import main; main(['--help'])"
+    help = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for name in ("run", "evaluate", "study", "filter"):
+        assert f"  {name} " in help and call(name, "--help").exit_code == 0
     assert call("train").exit_code == 2
 
 

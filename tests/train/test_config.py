@@ -23,7 +23,7 @@ def test_the_papers_recipe_is_the_papers_protocol():
 @pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.toml")))
 def test_every_bundled_recipe_builds_and_says_its_command(name):
     build_network(read_recipe(name))
-    assert f"pnen-train run {name} " in (RECIPES / f"{name}.toml").read_text()
+    assert f"pnen-train run {name} IMAGES --validation OTHER_IMAGES" in (RECIPES / f"{name}.toml").read_text()
 
 
 def test_a_file_reads_as_it_stands_and_defaults_fill_the_rest(tmp_path):
@@ -58,6 +58,7 @@ def test_steps_and_seed_are_overridden_and_nothing_else():
         ("network = 3", r"expected a section \[network\], got 3"),
         ("[data]", "expected a section .network. with a name"),
         ("[network]\nname = 3", "with a name"),
+        (NETWORK + "image_channels = 1", r"expected image_channels in \[network\] of 3, as the RGB.*, got 1"),
         (NETWORK + "[data]\ncrops = 96", r'unknown setting "crops" in \[data\]; there are crop, batch'),
         (NETWORK + "[data]\ncrop = 96.0", r"expected crop in \[data\] to be a whole number, got 96.0"),
         (NETWORK + "[data]\ncrop = 8", r"expected crop in \[data\] to be at least 16, got 8"),

@@ -88,6 +88,22 @@ def test_the_folder_of_the_images_and_names_that_would_collide_are_refused(image
         filter_files("l0", {}, find_images([images]), tmp_path / "out", folder=True)
 
 
+def test_a_file_is_overwritten_only_by_force_and_never_by_itself(images, tmp_path):
+    source, out = images / "coffee.png", tmp_path / "out.png"
+    out.write_bytes(b"mine")
+    with pytest.raises(UsageError, match="is there already; add --force"):
+        filter_files("l0", {}, [source], out, folder=False)
+    assert out.read_bytes() == b"mine"
+    filter_files("l0", {}, [source], out, folder=False, force=True)
+    assert Image.open(out).size == (48, 40)
+    before = source.read_bytes()
+    (tmp_path / "link.png").symlink_to(source)
+    for same in (source, tmp_path / "link.png"):
+        with pytest.raises(UsageError, match="another file than the image itself"):
+            filter_files("l0", {}, [source], same, folder=False, force=True)
+    assert source.read_bytes() == before
+
+
 def test_a_failure_leaves_the_finished_results_and_no_half_ones(images, tmp_path):
     (images / "zzz.png").write_bytes(b"no picture")
     with pytest.raises(ImageError, match=r"zzz\.png"):

@@ -82,6 +82,14 @@ def test_attention_runs_on_the_fused_kernel(key_channels, value_channels):
     assert "aten::_scaled_dot_product_attention_math" not in kernels
 
 
+def test_attention_in_bfloat16_holds_the_scores_of_small_pictures_only(monkeypatch):
+    monkeypatch.setattr("pnen_train.models.attention.PLAIN_SCORES", 99 * 30 - 1)
+    parts = [torch.randn(1, pixels, 8).bfloat16() for pixels in (99, 30, 30)]
+    with profile() as record:
+        attend(*parts)
+    assert "aten::_scaled_dot_product_flash_attention_for_cpu" in {event.key for event in record.key_averages()}
+
+
 def test_attention_in_bfloat16_agrees_within_its_precision():
     torch.manual_seed(0)
     query, key, value = torch.randn(2, 99, 8), torch.randn(2, 30, 8), torch.randn(2, 30, 12)
@@ -157,6 +165,7 @@ def test_a_block_can_sit_after_chosen_stages():
         ("pnen", {"channels": "many"}, "channels"),
         ("pnen", {"block_stages": [4]}, "block_stages between 1 and 3"),
         ("pnen", {"block_kernel": 5}, "block_kernel"),
+        ("pnen", {"stages": 10**9}, "at most 64 stages"),
         ("pnen", {"init": "zeros"}, "init"),
     ],
 )

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pnen_runtime.errors import ImageError, UsageError
 from pnen_train import targets
-from pnen_train.filters import filter_image
+from pnen_train.filters import FILTERS, filter_image
 from pnen_train.metrics import psnr, ssim
 from pnen_train.targets import Maker, find_images, load_pairs, spread
 
@@ -39,6 +39,18 @@ def test_other_pixels_shapes_and_settings_have_targets_of_their_own(photo, maker
         other = np.ascontiguousarray(other)
         np.testing.assert_array_equal(by.target(other), filter_image(other, "l0", by.settings))
     assert len(list(maker.cache.rglob("*.png"))) == 4
+
+
+def test_a_new_version_of_a_filter_makes_its_targets_again(photo, maker, monkeypatch):
+    maker.target(photo("coffee"))
+    monkeypatch.setitem(targets.VERSIONS, "l0", 2)
+    monkeypatch.setattr(targets, "filter_image", lambda image, *_: image)
+    np.testing.assert_array_equal(maker.target(photo("coffee")), photo("coffee"))
+    assert len(list(maker.cache.rglob("*.png"))) == 2
+
+
+def test_every_filter_has_a_version():
+    assert targets.VERSIONS.keys() == FILTERS.keys()
 
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "text", "other size", "gone"])
@@ -153,10 +165,10 @@ def test_an_unreadable_picture_is_named(images, maker):
 
 
 def test_images_are_found_in_order_of_names_without_other_files(tmp_path):
-    for name in ("b.PNG", "a.jpg", "c.tif", "notes.txt", "._b.png"):
+    for name in ("b.PNG", "a.jpg", "c.tif", "d.avif", "notes.txt", "._b.png"):
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
-    assert [path.name for path in find_images([tmp_path])] == ["a.jpg", "b.PNG", "c.tif"]
+    assert [path.name for path in find_images([tmp_path])] == ["a.jpg", "b.PNG", "c.tif", "d.avif"]
     assert find_images([tmp_path / "c.tif"]) == [tmp_path / "c.tif"]
 
 

@@ -16,7 +16,7 @@ from pnen_train import train as training
 from pnen_train.checkpoint import load_checkpoint, save_checkpoint
 from pnen_train.config import override
 from pnen_train.evaluate import evaluate, network_smoother
-from pnen_train.train import train
+from pnen_train.train import Stopped, train
 
 
 def weights(path):
@@ -64,7 +64,7 @@ def test_the_best_checkpoint_is_that_of_the_best_row_and_scores_as_it_says(whole
     assert best.step == row["step"]
     scores = evaluate(network_smoother(best.model(), 32, 24), pairs[3:])
     assert scores.psnr == pytest.approx(row["psnr"], abs=1e-6)
-    assert best.training["scores"]["psnr"] == row["psnr"]
+    assert best.training["validation"]["psnr"] == row["psnr"] and "scores" not in best.training
 
 
 def test_tensorboard_reads_curves_and_pictures(whole):
@@ -89,7 +89,7 @@ def test_an_interrupt_saves_at_the_end_of_its_step_and_the_run_goes_on_exactly(w
             signal.raise_signal(signal.SIGINT)
 
     recipe = tiny(optimiser={"steps": 12})
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped):
         train(recipe, pairs[:3], pairs[3:], tmp_path, device="cpu", watch=interrupt)
     assert load_checkpoint(tmp_path / "last.pt").step == stop
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -97,6 +97,16 @@ def test_an_interrupt_saves_at_the_end_of_its_step_and_the_run_goes_on_exactly(w
     assert weights(tmp_path / "last.pt") == weights(whole / "last.pt")
     assert weights(tmp_path / "best.pt") == weights(whole / "best.pt")
     assert rows(tmp_path) == rows(whole)
+
+
+def test_a_second_interrupt_does_not_wait_and_is_not_taken_for_a_saved_stop(tmp_path, tiny, pairs):
+    def impatient(*_):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        train(tiny(), pairs[:3], pairs[3:], tmp_path, device="cpu", watch=impatient)
+    assert stopped.type is KeyboardInterrupt
 
 
 def test_a_crash_between_checkpoints_leaves_no_trace_after_resuming(whole, tmp_path, tiny, pairs):
@@ -140,7 +150,7 @@ def test_resuming_a_finished_run_changes_nothing(whole, tiny, pairs):
         ({"data": {"batch": 3}}, "data.batch is 2, got 3"),
         ({"optimiser": {"learning_rate": 5e-4}}, "optimiser.learning_rate is 0.001, got 0.0005"),
         ({"network": {"channels": 6}}, "network.channels is 8, got 6"),
-        ({"target": {"strength": 0.05}}, "target.settings.strength is None, got 0.05"),
+        ({"target": {"strength": 0.05}}, "target.settings.strength is 0.02, got 0.05"),
         ({"run": {"seed": 5}}, "run.seed is 0, got 5"),
     ],
 )
@@ -149,6 +159,33 @@ def test_resuming_with_another_recipe_is_refused_and_says_where_it_differs(whole
     with pytest.raises(CheckpointError, match=message):
         train(tiny(**changes), pairs[:3], pairs[3:], whole, device="cpu", resume=True)
     assert {path: path.read_bytes() for path in whole.glob("*.*")} == before
+
+
+def test_a_default_written_into_the_recipe_is_no_difference(whole, tiny, pairs):
+    train(tiny(target={"strength": 0.02}), pairs[:3], pairs[3:], whole, device="cpu", resume=True)
+
+
+def test_the_cosine_schedule_keeps_its_steps(tmp_path, tiny, pairs):
+    recipe = tiny(optimiser={"schedule": "cosine"})
+    train(recipe, pairs[:3], pairs[3:], tmp_path, device="cpu")
+    with pytest.raises(CheckpointError, match=r"expected --steps 6, as the run began, got 9: every rate of the cosine"):
+        train(override(recipe, steps=9), pairs[:3], pairs[3:], tmp_path, device="cpu", resume=True)
+    train(recipe, pairs[:3], pairs[3:], tmp_path, device="cpu", resume=True)
+
+
+def test_resuming_with_other_threads_is_warned_of_and_an_old_checkpoint_goes_on(tmp_path, tiny, pairs, caplog):
+    train(tiny(), pairs[:3], pairs[3:], tmp_path, device="cpu")
+    found = load_checkpoint(tmp_path / "last.pt")
+    for threads, warnings in ((1, 0), (None, 0), (3, 1)):
+        found.resume["threads"] = threads
+        if threads is None:  # as before threads, and validation scores under their own name
+            del found.resume["threads"]
+            found.training["scores"] = found.training.pop("validation")
+        save_checkpoint(tmp_path / "last.pt", found)
+        last = train(tiny(optimiser={"steps": 7}), pairs[:3], pairs[3:], tmp_path, device="cpu", resume=True)
+        assert "validation" in last.training and "scores" not in last.training
+        assert len(caplog.records) == warnings
+    assert "trained with --threads 3 so far, now with 1" in caplog.text
 
 
 def test_resuming_with_other_images_or_from_a_lean_checkpoint_is_refused(whole, tmp_path, tiny, pairs):
