@@ -204,7 +204,11 @@ def print_report(stem: str, files: "list[Exported]", failure: "Mismatch | None")
     for name, rows in tables.items():
         click.echo(parity_table(name, rows) + "\n")
     if files and files[0].card.max_logit is not None:
-        worry = f" (FP16 loses precision from {WORRYING:g} on)" if files[0].card.max_logit > WORRYING else ""
+        worry = (
+            f" (from {WORRYING:g} on FP16 rounds noticeably: its table shows what that costs)"
+            if files[0].card.max_logit > WORRYING
+            else ""
+        )
         click.echo(f"largest attention logit on the photograph: {files[0].card.max_logit:.3g}{worry}")
     for file in files:
         click.echo(f"written: {file.path} ({file.path.stat().st_size / 1e6:.1f} MB)")

@@ -66,7 +66,8 @@ def command(
     paths, scored = _split(images, validation, plan)
     pairs = pairs_of(paths, None if targets else maker, targets, plan.data.crop)
     held = pairs_of(scored, None if targets else maker, targets)
-    say(f"{name}: {count_parameters(network):,} parameters, {len(pairs)} images, scored on {len(held)}, "
+    origin = "" if validation else f" held out of IMAGES, {scored[0].name} to {scored[-1].name}"
+    say(f"{name}: {count_parameters(network):,} parameters, {len(pairs)} images, scored on {len(held)}{origin}, "
         f"{place}, step {first} of {plan.optimiser.steps}, into {out}")  # fmt: skip
     started = perf_counter()
 
