@@ -43,7 +43,10 @@ def test_a_run_leaves_its_folder_and_says_what_to_do_next(recipe_file, images, t
     monkeypatch.chdir(tmp_path)
     result = call("run", recipe_file(), images, "--steps", 3, "--seed", 4)
     assert result.exit_code == 0, result.stderr
-    assert "3 images, scored on 1, cpu, step 0 of 3, into runs/tiny" in result.stderr
+    assert (
+        "3 images, scored on 1 held out of IMAGES, rocket.png to rocket.png, cpu, step 0 of 3, into runs/tiny"
+        in result.stderr
+    )
     assert "export it with: pnen-export runs/tiny/best.pt" in result.stderr
     found = load_checkpoint(tmp_path / "runs" / "tiny" / "last.pt")
     assert found.step == 3 and found.training["recipe"]["run"]["seed"] == 4
