@@ -17,8 +17,10 @@ import onnxruntime
 import torch
 
 from pnen_export.export import export
-from pnen_export.parity import make_input, torch_run
+from pnen_export.inputs import make_batch
+from pnen_export.parity import torch_run
 from pnen_runtime.backends import open_backend
+from pnen_runtime.commands import Command
 from pnen_train.checkpoint import load_checkpoint
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -48,7 +50,7 @@ def measure(runs: dict[str, Run], batch: np.ndarray, repeats: int) -> dict[str, 
     return times
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model", default="l0")
 @click.option("--repeats", type=click.IntRange(min=2), default=10, show_default=True)
 @click.option("--quick", is_flag=True, help=f"Only {' and '.join(QUICK)}.")
@@ -66,7 +68,7 @@ def main(model: str, repeats: int, quick: bool, json_path: Path | None) -> None:
                 continue
             small = shape[1] * shape[2] <= PLAIN_SCORES_PIXELS
             fits = {name: run for name, run in runs.items() if small or not name.endswith(", onnx")}
-            batch = make_input("noise", *shape, 3)
+            batch = make_batch("noise", *shape, 3)
             times = measure(fits, batch, repeats)
             expected = next(iter(fits.values()))(batch)
             first = float(np.median(next(iter(times.values()))))
