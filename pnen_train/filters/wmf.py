@@ -28,10 +28,10 @@ def wmf_smooth(
         In levels of 0..255, from 0.01. A pixel q of p's window weighs exp(-|p - q|² / 2σ²), the square summed over
         channels. Higher smooths over stronger edges; a plain median in the end.
     backend
-        "opencv" gathers colours into 256 clusters: on photographs it is within 40 to 47 dB of "exact". On images
-        of one channel both are equal.
+        "opencv" gathers colours into 256 clusters: on photographs 39 to 52 dB from "exact". On images of one
+        channel both are equal.
 
-    The median of a channel is the least level at which the weights up to it reach half of all (Eq. 2).
+    The median of a channel is the least level at which the weights up to it reach half of all.
     """
     if image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
         raise ValueError(f"expected an (H, W, C) image of 1 or 3 channels, got shape {image.shape}")
