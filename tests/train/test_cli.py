@@ -204,6 +204,8 @@ def test_filter_takes_a_file_or_a_folder(images, tmp_path):
     assert result.exit_code == 0 and f"written: 4 images and filter.json in {tmp_path / 'out'}" in result.stdout
     result = call("filter", "l0", images / "coffee.png", tmp_path / "one.jpg")
     assert result.exit_code == 0 and result.stdout == f"written: {tmp_path / 'one.jpg'}\n"
+    result = call("filter", "wmf", images, tmp_path / "fast", "--set", "backend=opencv", "--set", "radius=4")
+    assert result.exit_code == 0 and '"radius": 4' in (tmp_path / "fast" / "filter.json").read_text()
     again = ["filter", "l0", images / "coffee.png", tmp_path / "one.jpg"]
     assert call(*again).exit_code == 2 and call(*again, "--force").exit_code == 0
 
