@@ -76,10 +76,12 @@ def network_smoother(
     blend: Blend = "feather",
     device: str | torch.device = "cpu",
 ) -> Smooth:
-    """The network as a function of images, in the tiles that `pnen_runtime` would use.
+    """The network as a function of images, in the tiles that `pnen_runtime` would use; a whole image has no step.
 
     Floats come back as floats, and what is outside [0, 1] reaches the network as it is.
     """
+
+    step = None if tile == "whole" else step
 
     @torch.inference_mode()
     def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
