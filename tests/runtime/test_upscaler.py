@@ -98,7 +98,9 @@ def test_the_command_enlarges_with_a_model_for_super_resolution(model, tmp_path)
     image = smooth_colours(20, 24, 3)
     Image.fromarray(image).save(tmp_path / "small.png")
     path = model("grey", task={"scale": 3})
-    result = CliRunner().invoke(smooth, [str(tmp_path / "small.png"), str(tmp_path / "large.png"), "--model", str(path)])
+    result = CliRunner().invoke(
+        smooth, [str(tmp_path / "small.png"), str(tmp_path / "large.png"), "--model", str(path)]
+    )
     assert result.exit_code == 0, result.stderr
     assert "scale=3" in result.stdout
     np.testing.assert_allclose(np.asarray(Image.open(tmp_path / "large.png")), enlarge(image, 3), atol=0.51)

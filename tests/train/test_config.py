@@ -24,8 +24,7 @@ def test_the_papers_recipe_is_the_papers_protocol():
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.toml")))
-def test_every_bundled_recipe_builds_and_says_its_command(name):
-    build_network(read_recipe(name))
+def test_every_bundled_recipe_says_its_command(name):
     assert f"pnen-train run {name} IMAGES --validation OTHER_IMAGES" in (RECIPES / f"{name}.toml").read_text()
 
 
@@ -81,7 +80,10 @@ def test_steps_and_seed_are_overridden_and_nothing_else():
         (NETWORK + '[target]\nfilter = "l1"', 'unknown filter "l1"'),
         (NETWORK + "[target]\nfilter = [1]", "to be a text"),
         (NETWORK + "[target]\nstrengt = 1", 'unknown setting "strengt" of filter l0'),
-        (NETWORK + '[target]\nfilter = "l0"\nnoise = 25', r"expected one of filter, noise, scale in .*, got filter and noise"),
+        (
+            NETWORK + '[target]\nfilter = "l0"\nnoise = 25',
+            r"expected one of filter, noise, scale in .*, got filter and noise",
+        ),
         (NETWORK + "[target]\nnoise = 25\nkappa = 2", 'unknown setting "kappa" in .target. beside noise'),
         (NETWORK + "[target]\nnoise = 0", r"noise in \[target\] to be a number above 0, to 255, got 0"),
         (NETWORK + "[target]\nnoise = nan", "to be a number above 0, to 255, got nan"),
@@ -89,7 +91,7 @@ def test_steps_and_seed_are_overridden_and_nothing_else():
         (NETWORK + "[target]\nscale = true", "a whole number from 2 to 8, got True"),
         (NETWORK + '[run]\ntile = "half"', "expected tile in .run. to be a whole number, got 'half'"),
         (NETWORK + "[optimiser]\nclip_norm = -1", "got -1"),
-        ('extends = 3\n' + NETWORK, "expected extends to be the name of a recipe, got 3"),
+        ("extends = 3\n" + NETWORK, "expected extends to be the name of a recipe, got 3"),
         ('extends = "pnen-l1"\n' + NETWORK, 'no recipe "pnen-l1"'),
         ('extends = "wrong.toml"\n' + NETWORK, "extends itself by way of wrong.toml"),
         (NETWORK + "[target]\nstrength = -1", "expected a number from 0 for strength"),

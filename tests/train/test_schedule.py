@@ -63,7 +63,14 @@ def test_cosine_goes_from_the_full_rate_to_the_lowest(warmup):
     assert falling == sorted(falling, reverse=True)
 
 
-@pytest.mark.parametrize("kind", ["plateau", "cosine"])
+def test_steps_multiply_the_rate_at_their_own_times_whatever_the_lowest_rate_of_others():
+    schedule = Schedule(Optimiser(learning_rate=0.1, schedule="step", decay=0.1, decay_steps=20, minimum_rate=0.05))
+    rates = [schedule.rate(step) for step in (0, 19, 20, 39, 40, 60)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 1e-3, 1e-4])
+    assert set(run(schedule, [1.0] * 30)) and not schedule.finished
+
+
+@pytest.mark.parametrize("kind", ["plateau", "cosine", "step"])
 def test_warmup_rises_evenly(kind):
     schedule = Schedule(Optimiser(schedule=kind, warmup_steps=4, steps=10**9))
     assert [schedule.rate(step) for step in range(5)] == pytest.approx([1.25e-4, 2.5e-4, 3.75e-4, 5e-4, 5e-4])
