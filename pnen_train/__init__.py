@@ -1,1 +1,1 @@
-"""Networks for edge-preserving smoothing: models, targets, training, evaluation."""
+"""Networks for smoothing, denoising and super-resolution: models, tasks, training, evaluation."""

@@ -38,7 +38,7 @@ class Subcommands(Group):
 
 @click.group(cls=Subcommands)
 def main() -> None:
-    """Train networks that imitate edge-preserving smoothing filters, and score them."""
+    """Train networks that smooth like a filter, take noise away or sharpen enlarged pictures, and score them."""
 
 
 if __name__ == "__main__":
