@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import PnenError
-from .driver import Gpu, current_context, out_of_memory, read_ptx, replace_current_context, wait_for
+from .driver import Gpu, contiguous, current_context, out_of_memory, read_ptx, replace_current_context, wait_for
 
 NON_BLOCKING = 1  # CUstream_flags
 
@@ -99,10 +99,10 @@ class PyCuda:
         self._pinned[array.ctypes.data]()
 
     def upload(self, pointer: int, host: np.ndarray, stream: Any) -> None:
-        self._call(self._driver.memcpy_htod_async, pointer, host, self._streams[stream.handle])
+        self._call(self._driver.memcpy_htod_async, pointer, contiguous(host), self._streams[stream.handle])
 
     def download(self, host: np.ndarray, pointer: int, stream: Any) -> None:
-        self._call(self._driver.memcpy_dtoh_async, host, pointer, self._streams[stream.handle])
+        self._call(self._driver.memcpy_dtoh_async, contiguous(host), pointer, self._streams[stream.handle])
 
     def fill(self, pointer: int, size: int, stream: Any) -> None:
         self._call(self._driver.memset_d8_async, pointer, 0, size, self._streams[stream.handle])
@@ -171,5 +171,5 @@ class PyCuda:
             return function(*arguments, **options)
         except self._driver.MemoryError as error:
             raise MemoryError(" ".join(str(error).split())) from error
-        except self._driver.Error as error:
+        except (self._driver.Error, UnicodeDecodeError) as error:  # a compiler's log may be of any bytes
             raise PnenError(" ".join(str(error).split())) from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib.util
 import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +41,16 @@ class StandIn:
         """Be a driver without a GPU."""
         self.library.stand_in_set(0, 0)
 
-    def refuse(self, function: str, code: int) -> None:
-        """Let the next call of this function of the driver fail."""
+    @contextmanager
+    def refusing(self, function: str, code: int) -> Iterator[None]:
+        """Let this function of the driver fail."""
         self.library.stand_in_refuse(function.encode(), code)
+        yield
+        self.library.stand_in_refuse(function.encode(), 0)
 
     @property
     def held(self) -> int:
-        """How much was not given back: memory, streams, events, graphs, contexts."""
+        """How much was not given back: memory, streams, events, graphs, the context."""
         return int(self.library.stand_in_held())
 
     @property
@@ -127,6 +132,8 @@ def cuda(gpu, open_one) -> Iterator[Any]:
     before = gpu and (gpu.held, gpu.damage)
     opened = open_one()
     yield opened
+    if opened.name.startswith("pycuda"):
+        gc.collect()  # what pycuda made lives on in the traceback of an error that a test caught
     opened.close()
     if gpu is not None:
         assert (gpu.held, gpu.damage) == before, "not all was given back, or it was damaged at its ends"

@@ -12,6 +12,7 @@ from pnen_runtime.cuda import BLOCK, Buffer, blocks, driver, open_cuda
 from pnen_runtime.errors import BackendMissing, PnenError
 
 NUMBERS = np.arange(5000, dtype=np.float32)
+MATRIX = NUMBERS.reshape(50, 100)
 
 
 def upload(cuda, stream, array=NUMBERS):
@@ -61,26 +62,36 @@ def test_only_contiguous_arrays_are_copied(cuda):
     with cuda.active():
         stream = cuda.stream()
         pointer = cuda.allocate(NUMBERS.nbytes)
-        with pytest.raises((ValueError, BufferError), match="contiguous"):
-            cuda.upload(pointer, NUMBERS[::2], stream)
+        for copy in (
+            lambda: cuda.upload(pointer, NUMBERS[::2], stream),
+            lambda: download(cuda, pointer, stream, MATRIX.T),
+        ):
+            with pytest.raises(ValueError, match="contiguous"):
+                copy()
 
 
 def test_the_context_of_before_comes_back(cuda):
-    assert driver.current_context() is None
-    with cuda.active():
-        ours = driver.current_context()
-        assert ours is not None
+    def enter():
+        assert driver.current_context() is None
         with cuda.active():
+            ours = driver.current_context()
+            assert ours is not None
+            with cuda.active():
+                assert driver.current_context() == ours
+            other = cuda.share()
+            with pytest.raises(ZeroDivisionError), other.active():
+                assert driver.current_context() == ours
+                1 / 0  # noqa: B018
+            other.close()
             assert driver.current_context() == ours
-        other = cuda.share()
-        with pytest.raises(ZeroDivisionError), other.active():
-            assert driver.current_context() == ours
-            1 / 0  # noqa: B018
-        other.close()
-        assert driver.current_context() == ours
-        in_thread(lambda: test_the_context_of_before_comes_back(cuda) if ours else None)
+            cuda.memory()
+        assert driver.current_context() is None
+
+    enter()
+    in_thread(enter)
+    with cuda.active():
+        in_thread(enter)
         cuda.memory()
-    assert driver.current_context() is None
 
 
 @pytest.mark.parametrize("where", ["here", "in another thread"])
@@ -273,7 +284,6 @@ def test_after_a_kernel_that_fails_everything_does_and_closing_still_works(stand
 
 
 REFUSALS = {
-    "cuCtxPushCurrent_v2": lambda cuda, stream, event, pointer: cuda.active().__enter__(),
     "cuStreamCreate": lambda cuda, stream, event, pointer: cuda.stream(),
     "cuEventCreate": lambda cuda, stream, event, pointer: cuda.event(),
     "cuMemAlloc_v2": lambda cuda, stream, event, pointer: cuda.allocate(1),
@@ -300,12 +310,21 @@ def test_what_the_driver_refuses_is_one_line_with_its_name(stand_in, cuda, funct
     with cuda.active():
         stream, event = cuda.stream(), cuda.event(timing=True)
         pointer = upload(cuda, stream)
-        stand_in.refuse(function, code)
-        with pytest.raises(kind) as caught:
+        with stand_in.refusing(function, code), pytest.raises(kind) as caught:
             REFUSALS[function](cuda, stream, event, pointer)
         assert "\n" not in str(caught.value)
         assert name in str(caught.value) or "MB free" in str(caught.value)
         np.testing.assert_array_equal(download(cuda, pointer, stream), NUMBERS)
+
+
+def test_a_context_that_cannot_be_made_current_is_one_line(stand_in, cuda):
+    with (
+        stand_in.refusing("cuCtxPushCurrent_v2", 1),
+        pytest.raises(PnenError, match="cuCtxPushCurrent failed: CUDA_ERROR_INVALID_VALUE"),
+        cuda.active(),
+    ):
+        pytest.fail("it was not made current")
+    assert driver.current_context() is None
 
 
 def test_without_a_gpu_the_backend_is_missing(stand_in):
