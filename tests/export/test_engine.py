@@ -154,10 +154,12 @@ def test_half_weights_that_are_widened_before_use_are_no_half_precision(rtx, gra
 
 
 @pytest.mark.rtx
-def test_single_precision_can_be_built_as_such(rtx, exported, tmp_path):
-    card = build_engine(rtx, exported("without block", "fp32"), tmp_path / "model.engine", profiles=[TILES])
+@pytest.mark.parametrize("name", ["without block", "pyramid"])
+def test_single_precision_can_be_built_as_such_but_not_for_turing(rtx, exported, tmp_path, name):
+    card = build_engine(rtx, exported(name, "fp32"), tmp_path / "model.engine", profiles=[TILES])
     assert card.precision == "fp32" and card.engine["built"]["half_share"]["graph"] == 0
     assert card.engine["built"]["attention_fused"] == [None]
+    assert card.engine["compute_capabilities"] == ["SM80", "SM86", "SM89", "SM120", "SM121"]
 
 
 @pytest.mark.rtx
