@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -44,6 +45,7 @@ class CudaPython:
         self._events: list[Event] = []
         self._module: Any = None
         self._kernels: dict[str, Any] = {}
+        self._loading = threading.Lock()
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -135,11 +137,12 @@ class CudaPython:
         )
 
     def _kernel(self, name: str) -> Any:
-        if name not in self._kernels:
-            if self._module is None:
-                self._module = self._call("cuModuleLoadData", read_ptx())
-            self._kernels[name] = self._call("cuModuleGetFunction", self._module, name.encode())
-        return self._kernels[name]
+        with self._loading:
+            if name not in self._kernels:
+                if self._module is None:
+                    self._module = self._call("cuModuleLoadData", read_ptx())
+                self._kernels[name] = self._call("cuModuleGetFunction", self._module, name.encode())
+            return self._kernels[name]
 
     def close(self) -> None:
         if self._context is None:

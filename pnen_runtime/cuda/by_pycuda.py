@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -50,6 +51,7 @@ class PyCuda:
         self._events: list[Event] = []
         self._module: Any = None
         self._kernels: dict[str, Any] = {}
+        self._loading = threading.Lock()
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -137,11 +139,12 @@ class PyCuda:
         )
 
     def _kernel(self, name: str) -> Any:
-        if name not in self._kernels:
-            if self._module is None:
-                self._module = self._call(self._driver.module_from_buffer, read_ptx())
-            self._kernels[name] = self._call(self._module.get_function, name)
-        return self._kernels[name]
+        with self._loading:
+            if name not in self._kernels:
+                if self._module is None:
+                    self._module = self._call(self._driver.module_from_buffer, read_ptx())
+                self._kernels[name] = self._call(self._module.get_function, name)
+            return self._kernels[name]
 
     def close(self) -> None:
         if self._context is None:

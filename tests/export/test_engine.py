@@ -236,7 +236,7 @@ print(path.name, *engine_report(card), sep="\\n")
     assert lines[0] == "model.fp16.engine" and "FP16 by the types of the graph" in lines[1]
     assert [line.split(",")[0] for line in lines[2:4]] == ["  1x16x16 to 2x64x64", "  1x16x16 to 1x80x96"]
     if first_gpu() is None:
-        assert lines[4].startswith("not compared with PyTorch: it cannot be run here: expected an NVIDIA GPU")
+        assert lines[4].startswith("not compared with PyTorch: it cannot be run here, expected an NVIDIA GPU")
 
 
 def test_a_file_for_onnx_runtime_is_wrong_usage(graph, card, tmp_path):

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,18 @@ HERE = Path(__file__).parent
 FLAGS = ["-std=c++17", "-O1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"]
 STUB = 'extern "C" __attribute__((visibility("default"))) int {}() {{ return 801; }}  // CUDA_ERROR_NOT_SUPPORTED\n'
 MEMORY = 1 << 30  # bytes of the stand-in
-ADAPTERS = {"pycuda": ("by_pycuda", "PyCuda"), "cuda": ("by_cuda_python", "CudaPython")}
-INSTALLED = [package for package in ADAPTERS if importlib.util.find_spec(package)]
+ADAPTERS = {"pycuda": ("by_pycuda", "PyCuda"), "cuda-python": ("by_cuda_python", "CudaPython")}
+
+
+def installed(*modules: str) -> bool:
+    for module in modules:
+        with suppress(ModuleNotFoundError):  # of the package that it lies in
+            if importlib.util.find_spec(module):
+                return True
+    return False
+
+
+INSTALLED = ["pycuda"] * installed("pycuda") + ["cuda-python"] * installed("cuda.bindings.driver", "cuda.cuda")
 
 
 class StandIn:

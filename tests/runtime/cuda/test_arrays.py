@@ -1,4 +1,4 @@
-"""CUDA arrays in and out: on arrays of the host, which are laid out alike, and on objects that only say where they lie."""
+"""CUDA arrays in and out: arrays of the host, which are laid out alike, and objects that only say where they lie."""
 
 import ctypes
 import gc
@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from pnen_runtime.cuda import driver
 from pnen_runtime.cuda.arrays import CudaArray, as_cuda_array, as_kind_of, from_capsule
+from pnen_runtime.cuda.arrays import _get_pointer as get_pointer
+from pnen_runtime.cuda.arrays import _Tensor as Tensor
 from pnen_runtime.errors import ImageError
 
 DTYPES = ["uint8", "uint16", "float16", "float32", "float64"]
@@ -84,6 +86,14 @@ def test_torch_tensors_are_read_from_their_capsules(dtype, version):
     assert (seen.pointer, seen.shape, seen.stream) == (tensor.data_ptr(), tuple(tensor.shape), None)
     assert seen.strides == tuple(step * tensor.element_size() for step in tensor.stride())
     np.testing.assert_array_equal(values(seen), tensor.numpy())
+
+
+def test_a_capsule_may_tell_an_offset_and_no_strides():
+    array = np.arange(20, dtype=np.float32).reshape(4, 5)
+    capsule = array.__dlpack__()
+    tensor = Tensor.from_address(get_pointer(capsule, b"dltensor"))
+    tensor.byte_offset, tensor.shape[0], tensor.strides = 20, 3, None
+    assert_same_place(from_capsule(capsule, None), array[1:])
 
 
 @pytest.mark.parametrize("newest", [True, False])
