@@ -61,6 +61,20 @@ def set_precision(trt: Any, config: Any, precision: str) -> None:
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # or the inspector has no types
 
 
+PREVIEWS = (
+    "PROFILE_SHARING_0806",  # several contexts in one profile, as the runtime has; later versions always allow it
+    "RUNTIME_ACTIVATION_RESIZE_10_10",  # scratch memory for the shape, not for the profile
+)
+
+
+def set_previews(trt: Any, config: Any) -> None:
+    """Turn on what the runtime counts on, where this version has it as an option."""
+    members = trt.PreviewFeature.__members__ if hasattr(trt, "PreviewFeature") else {}
+    for name in PREVIEWS:
+        if name in members:
+            config.set_preview_feature(members[name], True)
+
+
 def set_targets(trt: Any, config: Any, precision: str, hardware: str, version_compatible: bool) -> list[str]:
     """Where the engine may run; the compute capabilities that TensorRT-RTX builds for, "SM89", else nothing.
 

@@ -126,6 +126,7 @@ def _build(
 
     config = builder.create_builder_config()
     builder_api.set_precision(trt, config, card.precision)
+    builder_api.set_previews(trt, config)
     capabilities = builder_api.set_targets(trt, config, card.precision, **card.engine["options"])
     for sizes in profiles:
         profile = builder.create_optimization_profile()
