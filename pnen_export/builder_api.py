@@ -9,10 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pnen_runtime.cuda.driver import first_gpu
 from pnen_runtime.errors import BackendMissing, UsageError
 from pnen_runtime.files import write_bytes
-
-from .gpu import first_gpu
 
 MODULES = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
 STEPS = 1000  # of a whole build, as progress is told

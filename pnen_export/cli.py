@@ -96,8 +96,9 @@ def main(model: str, fp16: bool, fp32: bool, target: str, out: Path | None, engi
     else:
         files, failure = export_checkpoint(model, fp16, fp32, target, out, quiet=as_json)
         cards = {str(file.path): file.card for file in files}
-        plain = [file.path for file in files if file.card.target == "onnx"]
-        source = plain[-1] if plain else None  # FP16 comes last
+        plain = [file for file in files if file.card.target == "onnx"]
+        source = plain[-1].path if plain else None  # FP16 comes last
+        options["reference"] = plain[-1].reference if plain else None
     try:
         if failure is not None:
             raise failure

@@ -6,21 +6,24 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 from pnen_runtime.card import Card
+from pnen_runtime.cuda.driver import first_gpu
+from pnen_runtime.engine_file import EngineFile, sidecar
 from pnen_runtime.errors import EngineError, ParityError, UsageError
 from pnen_runtime.files import replace_when_done, write_text
 
 from . import builder_api, engine_cache
-from .gpu import first_gpu
 from .onnx_file import OnnxFile, read_onnx
 from .precision import inspected_share, require_precision, typed_share
 from .profiles import KEY_LIMIT, Profile, attention_fused, check_profiles, tile_profile
 
 Precision = Literal["fp32", "fp16"]
 Watch = Callable[[str, int, int], None]  # what is being built, steps done, steps in all
+Prove = Callable[[EngineFile], dict[str, Any] | str]  # the engine's parity, or why it cannot be run here
 NAME_LIMIT = 4095  # bytes of a network's name
 
 
@@ -35,6 +38,7 @@ def build_engine(
     version_compatible: bool = False,
     key_limit: int | None = KEY_LIMIT,
     cache: Path | None = None,
+    prove: Prove | None = None,
     watch: Watch = lambda *_: None,
 ) -> Card:
     """Build the typed graph as it is, and write a plain plan and its card beside it.
@@ -47,14 +51,15 @@ def build_engine(
     hardware : "this" GPU, "same-capability" or "ampere+"; TensorRT-RTX builds for every GPU it knows
     version_compatible : whether later versions of TensorRT may load it
     key_limit : keys from which on half-precision attention is refused; None to try it
-    cache : folder of engines built before; None to build in any case
+    cache : folder of engines built before, each proven; None to build in any case
+    prove : compares the engine with what is right, where it can be run
 
     Raises
     ------
     UsageError
         A profile is wrong or has too many keys, or this version lacks an option.
     ParityError
-        The graph or the engine is not in the precision asked for.
+        The graph or the engine is not in the precision asked for, or the engine computes something else.
     EngineError
         The ONNX file cannot be read, or TensorRT refuses it; its whole log is in `engine_path`.log then.
     """
@@ -74,13 +79,16 @@ def build_engine(
         "gpu": asdict(gpu) if gpu else None,
         "profiles": [[list(shape) for shape in profile] for profile in profiles],
         "options": {"hardware": hardware, "version_compatible": version_compatible},
+        "key_limit": key_limit,
     }
     card = replace(card, engine=engine)
     key = engine_cache.engine_key(file, engine)
     found = engine_cache.find_engine(cache, key) if cache else None
     if found is None:
         with _log_kept_on_failure(trt, engine_path) as log:
-            found = _build(trt, log, file, card, profiles, cache, lambda *steps: watch(engine_path.name, *steps))
+            plan, card = _build(trt, log, file, card, profiles, cache, lambda *steps: watch(engine_path.name, *steps))
+            card = _proven(EngineFile(engine_path, plan, card), prove)
+            found = plan, card
         if cache:
             engine_cache.keep_engine(cache, key, *found)
     plan, card = found
@@ -90,9 +98,11 @@ def build_engine(
     return card
 
 
-def sidecar(engine_path: Path) -> Path:
-    """The file of an engine's card: the one in its name, and what the build showed."""
-    return engine_path.with_name(engine_path.name + ".json")
+def _proven(file: EngineFile, prove: Prove | None) -> Card:
+    """The engine's card with its own parity, or with the reason why it has none."""
+    proof = prove(file) if prove else "not asked for"
+    parity = {"not_run": proof} if isinstance(proof, str) else proof
+    return replace(file.card, parity=parity | {"onnx": file.card.parity})
 
 
 def _build(
@@ -151,6 +161,8 @@ def _build(
         "seconds": round(time.perf_counter() - begin, 2),
         "half_share": {"weights": file.half_share, "graph": typed, "engine": inspected},
         "activation_bytes": memory,
+        "plan_bytes": len(plan),
+        "plan_sha256": sha256(plan).hexdigest(),
         "attention_fused": [attention_fused(card, *pair) for pair in zip(profiles, memory, strict=False)],
     }
     return plan, replace(card, engine=card.engine | {"built": built})

@@ -13,7 +13,9 @@ from pnen_runtime.errors import BackendMissing
 from .builder_api import find_tensorrt
 from .engine import Watch, build_engine
 from .engine_cache import cache_folder
+from .engine_proof import prover
 from .onnx_file import read_onnx
+from .parity import Reference
 from .profiles import TILES_AT_ONCE, read_profile, tile_profile
 
 
@@ -25,12 +27,14 @@ def make_engine(
     tiles: int = TILES_AT_ONCE,
     folder: Path | None = None,
     use_cache: bool = True,
+    reference: Reference | None = None,
     watch: Watch = lambda *_: None,
     **options: Any,
 ) -> tuple[Path, Card] | str:
     """Build the engine of an exported file; where "auto" finds no TensorRT, give one line that says how to go on.
 
     Takes 1 to `tiles` tiles of the recommended size, and the profiles in `shapes`; `options` are `build_engine`'s.
+    Where the engine can be run it is compared with `reference`, or else with ONNX Runtime on the same file.
     Raises BackendMissing where `wanted` is "tensorrt" or "rtx" and cannot build here.
     """
     try:
@@ -47,7 +51,8 @@ def make_engine(
     profiles = [tile_profile(card, tiles), *map(read_profile, shapes)]
     path = (folder or onnx_path.parent) / f"{onnx_path.stem}.engine"
     cache = cache_folder() if use_cache else None
-    return path, build_engine(trt, onnx_path, path, profiles=profiles, cache=cache, watch=watch, **options)
+    prove = prover(onnx_path, reference, watch)
+    return path, build_engine(trt, onnx_path, path, profiles=profiles, cache=cache, prove=prove, watch=watch, **options)
 
 
 def engine_report(card: Card) -> list[str]:
@@ -66,4 +71,8 @@ def engine_report(card: Card) -> list[str]:
         takes = f", {reserved / 1e6:.0f} MB" if reserved is not None else ""
         scores = {True: ", attention fused", False: ", attention NOT fused: it keeps every score in memory", None: ""}
         lines.append(f"  {low} to {high}{takes}{scores[streamed]}")
-    return lines
+    if "not_run" in card.parity:
+        return [*lines, f"not compared with PyTorch: {card.parity['not_run']}"]
+    found = card.parity
+    return [*lines, f"against {found['against']}: max {found['max_abs']:.2g}, {found['psnr']:.1f} dB, "
+            f"{found['within_one_level']:.2%} of 8-bit values within one level"]  # fmt: skip

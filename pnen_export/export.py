@@ -36,6 +36,7 @@ class Exported:
     card: Card
     rows: list[Row]
     rounding: list[Row]  # of a simulation with every layer in half precision; empty for FP32
+    reference: Reference  # PyTorch's own results, for what is built of the file
 
 
 def export(
@@ -60,7 +61,9 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     tiles = {target: _tile(replace(card, target=target)) for target in targets}
     references = {
-        tile: Reference(model, make_inputs(card.channels, tile), lambda done, total: watch("PyTorch", done, total))
+        tile: Reference(
+            torch_run(model), make_inputs(card.channels, tile), lambda done, total: watch("PyTorch", done, total)
+        )
         for tile in dict.fromkeys(tiles.values())  # nearly always one
     }
     largest = max(tiles.values())
@@ -77,7 +80,7 @@ def export(
                 rows = _compare(temporary, references[tiles[target]], precision, path.name, watch)
                 own = replace(own, parity=_proof(rows, rounding))
                 _save(graph, own, temporary)
-            yield Exported(path, own, rows, rounding)
+            yield Exported(path, own, rows, rounding, references[tiles[target]])
 
 
 def onnx_name(stem: str, target: Target, precision: Precision) -> str:

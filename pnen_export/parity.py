@@ -1,16 +1,21 @@
-"""Proof that an exported file computes what the PyTorch model computes."""
+"""Proof that an exported file or an engine computes what the PyTorch model computes."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from pnen_runtime.errors import ParityError
 
 from .inputs import Input
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Run = Callable[[np.ndarray], np.ndarray]  # (B, C, H, W) float32 → the same shape
 Ran = Callable[[int, int], None]  # batches run, batches in all
@@ -41,36 +46,55 @@ class Mismatch(ParityError):
 
 
 class Reference:
-    """The PyTorch model's own results on every input, computed once."""
+    """What is right for every input, computed once: by PyTorch, or by what `source` names."""
 
-    def __init__(self, model: nn.Module, inputs: list[Input], ran: Ran = lambda *_: None):
-        self.inputs = inputs
-        self.expected = self._results(torch_run(model), ran)
+    def __init__(self, run: Run, inputs: Sequence[Input], ran: Ran = lambda *_: None, source: str = "PyTorch in FP32"):
+        self.inputs, self.source = list(inputs), source
+        self.expected = _results(run, self.inputs, ran)
         for given, expected in zip(inputs, self.expected, strict=True):
             if not np.isfinite(expected).all():
                 raise ParityError(
-                    f"the network itself gives values that are not finite in PyTorch ({given.kind} {given.size}); "
+                    f"the network itself gives values that are not finite in {source} ({given.kind} {given.size}); "
                     "take an earlier checkpoint"
                 )
 
     def compare(self, run: Run, precision: str, ran: Ran = lambda *_: None) -> list[Row]:
-        """One row for each input, `run` against PyTorch."""
+        """One row for each input, `run` against what is right."""
         return [
             compare(found, expected, precision, given.kind, given.size)
-            for given, found, expected in zip(self.inputs, self._results(run, ran), self.expected, strict=True)
+            for given, found, expected in zip(self.inputs, _results(run, self.inputs, ran), self.expected, strict=True)
         ]
 
-    def _results(self, run: Run, ran: Ran) -> list[np.ndarray]:
-        """All values of each input."""
-        done, total = 0, sum(len(given.batches) for given in self.inputs)
-        results = []
-        for given in self.inputs:
-            parts = []
-            for batch in given.batches:
-                parts.append(run(batch).ravel())
-                ran(done := done + 1, total)
-            results.append(np.concatenate(parts))
-        return results
+    def in_batches(self, at_once: Callable[[int, int], int]) -> Reference:
+        """The same in batches of `at_once(height, width)`; inputs of which it says 0 are left out."""
+        part = copy(self)
+        part.inputs, part.expected = [], []
+        for given, expected in zip(self.inputs, self.expected, strict=True):
+            images = [image[None] for batch in given.batches for image in batch]
+            same = [list(group) for _, group in groupby(images, key=lambda image: image.shape)]
+            most = [at_once(*group[0].shape[2:]) for group in same]
+            if all(most):
+                batches = [
+                    np.concatenate(group[first : first + count])
+                    for group, count in zip(same, most, strict=True)
+                    for first in range(0, len(group), count)
+                ]
+                part.inputs.append(replace(given, batches=batches))
+                part.expected.append(expected)
+        return part
+
+
+def _results(run: Run, inputs: list[Input], ran: Ran) -> list[np.ndarray]:
+    """All values of each input."""
+    done, total = 0, sum(len(given.batches) for given in inputs)
+    results = []
+    for given in inputs:
+        parts = []
+        for batch in given.batches:
+            parts.append(run(batch).ravel())
+            ran(done := done + 1, total)
+        results.append(np.concatenate(parts))
+    return results
 
 
 def compare(result: np.ndarray, expected: np.ndarray, precision: str, kind: str = "", size: str = "") -> Row:
@@ -90,6 +114,7 @@ def compare(result: np.ndarray, expected: np.ndarray, precision: str, kind: str 
 
 def torch_run(model: nn.Module) -> Run:
     """A PyTorch network as a function of arrays; its last image where it gives several."""
+    import torch  # here, since engines are compared where there is no torch
 
     @torch.inference_mode()
     def run(batch: np.ndarray) -> np.ndarray:

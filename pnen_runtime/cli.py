@@ -58,6 +58,11 @@ def parse_tile(text: str) -> int | Literal["whole"]:
     show_default=True,
     help="Memory that one tile may take.",
 )
+@click.option(
+    "--rebuild",
+    is_flag=True,
+    help="Build an engine that does not fit here again, from the ONNX file beside it.",
+)
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 def smooth(source: Path, target: Path, model: str, strength: float, force: bool, **settings: Any) -> None:
     """Smooth the picture IN, or every picture in the folder IN, and write OUT.

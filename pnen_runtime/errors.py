@@ -7,6 +7,7 @@ PnenError                        1  something failed
 ├── ParityError                  3  two backends disagree, or the precision asked for was not met
 ├── BackendMissing (ImportError) 4  a package or a device is not there
 └── EngineError                  5  a model file is truncated, foreign or made for another machine
+    └── NotFinite                5  a network gave values that are not numbers
 """
 
 
@@ -46,3 +47,7 @@ class EngineError(PnenError):
     """A model file is truncated, foreign, or made for another machine."""
 
     exit_code = 5
+
+
+class NotFinite(EngineError):
+    """A network gave values that are not numbers."""

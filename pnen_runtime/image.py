@@ -35,6 +35,11 @@ class Picture:
     smooth: np.ndarray  # same shape and type, to be filled
     finish: Callable[[], Any]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, 1|3)."""
+        return self.frames.shape
+
 
 def take_apart(image: object, minimum_side: int = MINIMUM_SIDE) -> Picture:
     """See a PIL image, a path or an array as frames of one or three channels.

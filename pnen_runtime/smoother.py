@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
 from .backends import Backend, open_backend
-from .errors import EngineError, PnenError, UsageError
+from .errors import EngineError, ImageError, NotFinite, PnenError, UsageError
 from .image import take_apart
 from .models import find_model
 from .plan import Plan, Tile, check_tile, describe_tiles, plan_tiles
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 MEMORY_MB = 512
+CUDA_ARRAYS = ("__cuda_array_interface__", "__dlpack_device__")  # how arrays of other libraries show themselves
 Given = TypeVar("Given", bound="np.ndarray | PIL.Image.Image")
 log = logging.getLogger("pnen")
 
@@ -54,20 +56,23 @@ class Smoother:
     step : pixels from one tile to the next; smaller is slower, and evener where tiles disagree
     blend : "feather" for no visible seam, "uniform" for the plain average of the paper's authors
     threads : CPU threads; by default all that this process may use
-    memory : megabytes that one tile may take; larger tiles are made smaller, and `info` and the log say so
+    memory : megabytes that one tile may take; larger tiles are made smaller, and `info` and the log say so. Of no
+        effect on engines, whose profiles say what they take.
+    rebuild : build an engine that does not fit this machine again, from the ONNX file beside it
 
     Raises
     ------
     UsageError
         There is no such model, backend or tile.
     EngineError
-        The file is truncated, foreign, or for another backend.
+        The file is truncated, foreign, for another backend or for another machine.
     BackendMissing
-        The backend's package is not installed.
+        The backend's package is not installed, or no GPU is there.
 
     Notes
     -----
-    Several threads may call `run` of one `Smoother`; each needs the memory of its own tile.
+    Several threads may call `run` of one `Smoother`; each needs the memory of its own tile. On a GPU pictures are cut,
+    smoothed and blended there, and a CUDA array stays there.
 
     Examples
     --------
@@ -85,6 +90,7 @@ class Smoother:
         blend: Blend = "feather",
         threads: int | None = None,
         memory: int = MEMORY_MB,
+        rebuild: bool = False,
     ):
         if blend not in ("feather", "uniform"):
             raise UsageError(f'expected the blend "feather" or "uniform", got {blend!r}')
@@ -92,9 +98,11 @@ class Smoother:
             raise UsageError(f"expected a memory limit of at least 1 MB, got {memory}")
         self._name = os.fspath(engine)
         self._backend: Backend | None = (
-            open_backend(find_model(engine), backend, threads=threads) if isinstance(backend, str) else backend
+            open_backend(find_model(engine), backend, threads=threads, rebuild_engine=rebuild)
+            if isinstance(backend, str)
+            else backend
         )
-        self.card = self._backend.card
+        self.card, self._profiles = self._backend.card, getattr(self._backend, "profiles", ())
         self._tile, self._step, self._blend, self._memory = tile, step, blend, memory * 1_000_000
         try:
             check_tile(self.card, tile, step)
@@ -117,7 +125,8 @@ class Smoother:
         Parameters
         ----------
         image : PIL image, path, or array (H, W), (H, W, 1|3|4) or (N, H, W, 3) of uint8, uint16 or floats in [0, 1].
-            Grey is smoothed as RGB, and its luma (ITU-R BT.601) comes back; alpha passes through.
+            Grey is smoothed as RGB, and its luma (ITU-R BT.601) comes back; alpha passes through. On a GPU also a CUDA
+            array of these shapes and types (`__cuda_array_interface__` or DLPack); its floats are clipped to [0, 1].
         strength : 0 gives the image back, 1 the network's result, between them a mix
         progress : called after each tile with the tiles done and the tiles in all
 
@@ -135,34 +144,62 @@ class Smoother:
             raise PnenError(f"the smoother of {self._name} is closed; make a new one")
         if not 0 <= strength <= 1:
             raise UsageError(f"expected a strength from 0 to 1, got {strength}")
-        picture = take_apart(image, self.card.minimum_side)
-        count, height, width, _ = picture.frames.shape
+        picture = self._take_from_gpu(backend, image) or take_apart(image, self.card.minimum_side)
+        count, height, width, given = picture.shape
+        if given > self.card.channels:
+            raise ImageError(f"expected a grey image for this network, got {given} channels; convert it first")
         plan = self._plan(height, width)
+        smooth_frame = getattr(backend, "smooth_tiled", None) or partial(self._on_host, backend)
+        for number, (frame, smooth) in enumerate(zip(picture.frames, picture.smooth, strict=True)):
+            try:
+                smooth_frame(
+                    frame,
+                    smooth,
+                    plan.tile,
+                    plan.step,
+                    self._blend,
+                    strength=strength,
+                    progress=progress and _of_frames(progress, number, count),
+                )
+            except NotFinite:
+                raise EngineError(
+                    f"{self._name} gave values that are not numbers on {backend.name}; "
+                    "export it in fp32, or take a smaller tile"
+                ) from None
+        return picture.finish()
+
+    def _take_from_gpu(self, backend: Backend, image: Any) -> Any:
+        """A CUDA array as frames; None for everything else."""
+        if isinstance(image, np.ndarray) or not any(map(partial(hasattr, image), CUDA_ARRAYS)):
+            return None
+        from .cuda.picture import take_apart_on_gpu
+
+        return take_apart_on_gpu(image, getattr(backend, "new_array", None), self.card.minimum_side)
+
+    def _on_host(
+        self,
+        backend: Backend,
+        frame: np.ndarray,
+        out: np.ndarray,
+        tile: int,
+        step: int,
+        blend: Blend,
+        *,
+        strength: float,
+        progress: Progress | None,
+    ) -> None:
+        """Smooth one frame by a backend that takes batches of the host."""
 
         def run_tile(batch: np.ndarray) -> np.ndarray:
             smooth = backend.run(batch)
             if not np.isfinite(smooth).all():
-                raise EngineError(
-                    f"{self._name} gave values that are not numbers on {backend.name}; "
-                    "export it in fp32, or take a smaller tile"
-                )
+                raise NotFinite("the network gave values that are not numbers")
             return smooth if strength == 1 else batch + np.float32(strength) * (np.clip(smooth, 0, 1) - batch)
 
-        for number, (frame, smooth) in enumerate(zip(picture.frames, picture.smooth, strict=True)):
-            smooth_tiled(
-                run_tile,
-                frame,
-                plan.tile,
-                plan.step,
-                self._blend,
-                channels=self.card.channels,
-                out=smooth,
-                progress=progress and _of_frames(progress, number, count),
-            )
-        return picture.finish()
+        smooth_tiled(run_tile, frame, tile, step, blend, channels=self.card.channels, out=out, progress=progress)
 
     def _plan(self, height: int, width: int) -> Plan:
-        plan = plan_tiles(self.card, height, width, self._memory, self._tile, self._step)
+        plan = plan_tiles(self.card, height, width, self._memory, self._tile, self._step, self._profiles)
         level = logging.WARNING if plan.limited else logging.DEBUG
         log.log(level, f"{width}x{height} pixels in tiles of {plan.tile} at step {plan.step}: {plan.why}")
         return plan
@@ -173,7 +210,7 @@ class Smoother:
         if self._backend is None:
             raise PnenError(f"the smoother of {self._name} is closed; make a new one")
         card = self.card
-        tiles = describe_tiles(card, self._memory, self._tile, self._step)
+        tiles = describe_tiles(card, self._memory, self._tile, self._step, self._profiles)
         task = " ".join(str(value) if key == "filter" else f"{key}={value}" for key, value in card.task.items())
         return Info(self._name, card.network, task, self._backend.info, card.precision, card.target, tiles)
 

@@ -65,8 +65,8 @@ def smooth_tiled(
     out = np.empty_like(image) if out is None else out
     rows, columns = starts(height, side, step), starts(width, side, step)
     high, wide = min(side, height), min(side, width)
-    row_weights = _weights(rows, high, height, step, blend)
-    column_weights = _weights(columns, wide, width, step, blend)
+    row_weights = tile_weights(rows, high, height, step, blend)
+    column_weights = tile_weights(columns, wide, width, step, blend)
     done, total = 0, len(rows) * len(columns)
 
     band = np.zeros((1, channels, high, width), np.float32)  # the rows still open, from the current tile's top
@@ -95,7 +95,7 @@ def _strip(
         yield first, run(to_batch(np.stack(tiles) if len(tiles) > 1 else tiles[0], channels))
 
 
-def _weights(begins: list[int], size: int, length: int, step: int, blend: Blend) -> list[np.ndarray]:
+def tile_weights(begins: list[int], size: int, length: int, step: int, blend: Blend) -> list[np.ndarray]:
     """For each tile of one axis, the weight of its pixels; over all tiles they add up to 1 at every pixel."""
     windows = [np.ones(size) for _ in begins]
     if blend == "feather":

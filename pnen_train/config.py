@@ -20,7 +20,7 @@ class Target:
     """The filter that the network learns."""
 
     filter: str = "l0"
-    settings: dict[str, float] = field(default_factory=dict)  # of the filter; its defaults where left out
+    settings: dict[str, Any] = field(default_factory=dict)  # of the filter; its defaults where left out
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from pnen_runtime.errors import UsageError
 from pnen_runtime.files import write_text
 from pnen_runtime.image import from_batch, full_scale, read_image, take_apart, write_image
 
-from .filters import ROUNDING, filter_values, resolve
+from .filters import ROUNDING, filter_values, libraries, resolve
 from .parallel import Progress, in_parallel
 from .targets import by_stem
 
@@ -21,7 +20,7 @@ NOTE = "filter.json"  # which filter made the images of a folder
 
 def filter_files(
     name: str,
-    settings: Mapping[str, float],
+    settings: Mapping[str, Any],
     paths: Sequence[Path],
     target: Path,
     *,
@@ -43,7 +42,7 @@ def filter_files(
     if target.resolve() == paths[0].parent.resolve():
         raise UsageError(f"{target}: expected another folder than the images'; choose a new one")
     outputs = {target / f"{stem}.png": path for stem, path in by_stem(paths, "both would become one .png").items()}
-    _take_folder(target, {"filter": name, **settings, "rounding": ROUNDING})
+    _take_folder(target, {"filter": name, **settings, "rounding": ROUNDING}, libraries(name, settings))
     missing = [output for output in outputs if not output.exists()]
     for _ in in_parallel(lambda output: filter_file(outputs[output], output, name, settings), missing, progress):
         pass
@@ -58,7 +57,7 @@ def _check_file(source: Path, target: Path, force: bool) -> None:
         raise UsageError(f"{target}: is there already; add --force to overwrite it")
 
 
-def _take_folder(folder: Path, record: dict[str, Any]) -> None:
+def _take_folder(folder: Path, record: dict[str, Any], libraries: dict[str, str]) -> None:
     """Make the folder and its note; UsageError where the folder has results of another filter."""
     note = folder / NOTE
     try:
@@ -71,10 +70,10 @@ def _take_folder(folder: Path, record: dict[str, Any]) -> None:
     if not same:
         raise UsageError(f"{folder}: expected a new folder, or one with a {NOTE} of this filter and these settings")
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(note, json.dumps(record | {"numpy": version("numpy")}, indent=1))
+    write_text(note, json.dumps(record | libraries, indent=1))
 
 
-def filter_file(source: Path, target: Path, name: str, settings: Mapping[str, float]) -> None:
+def filter_file(source: Path, target: Path, name: str, settings: Mapping[str, Any]) -> None:
     """Filter one image. Grey is filtered as RGB and comes back grey, alpha passes through, 16 bits stay 16 bits."""
     picture = take_apart(read_image(source), minimum_side=2)
     for frame, out in zip(picture.frames, picture.smooth, strict=True):

@@ -5,7 +5,6 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from pnen_runtime.files import write_text
 from pnen_runtime.image import read_rgb, write_image
 from pnen_runtime.photo import SUFFIXES
 
-from .filters import ROUNDING, VERSIONS, filter_image, resolve
+from .filters import ROUNDING, VERSIONS, filter_image, libraries, resolve
 from .metrics import psnr, ssim
 from .parallel import Progress, in_parallel
 
@@ -31,11 +30,11 @@ class Maker:
     """What makes targets: a filter with all its settings and the folder that keeps results."""
 
     filter: str
-    settings: Mapping[str, float]
+    settings: Mapping[str, Any]
     cache: Path
 
     @classmethod
-    def of(cls, filter: str, settings: Mapping[str, float], cache: Path | None = None) -> "Maker":
+    def of(cls, filter: str, settings: Mapping[str, Any], cache: Path | None = None) -> "Maker":
         """With defaults filled in; the cache is by default a folder of the user's."""
         return cls(filter, resolve(filter, settings), cache or user_cache_path("pnen") / "targets")
 
@@ -49,7 +48,8 @@ class Maker:
             return kept
         target = filter_image(image, self.filter, self.settings)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path.with_suffix(".json"), json.dumps(made_by | _metadata(image, target), indent=1))
+        record = made_by | libraries(self.filter, self.settings) | _metadata(image, target)
+        write_text(path.with_suffix(".json"), json.dumps(record, indent=1))
         write_image(path, target)
         return target
 
@@ -68,7 +68,6 @@ def _metadata(image: NDArray[np.uint8], target: NDArray[np.uint8]) -> dict[str, 
     level = psnr(image, target)
     return {
         "rounding": ROUNDING,
-        "numpy": version("numpy"),
         "do_nothing_psnr": level if math.isfinite(level) else None,
         "do_nothing_ssim": ssim(image, target) if min(image.shape[:2]) >= SMALLEST else None,
         "input_sha256": hashlib.sha256(image.tobytes()).hexdigest(),

@@ -1,4 +1,6 @@
-"""The main job on real photographs: the bundled checkpoint is exported, proven, and run without torch.
+"""The main job on real photographs: the bundled checkpoint is exported, proven, built, and run without torch.
+
+The engine is TensorRT's where that and a GPU are here, else TensorRT-RTX's, which builds without a GPU.
 
 Usage: python tools/demo.py FOLDER
 """
@@ -13,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
+from pnen_runtime.cuda.driver import first_gpu
 from pnen_train.filters import filter_image
 from pnen_train.metrics import psnr
 
@@ -59,6 +62,9 @@ def main(folder: Path) -> None:
     for name in PHOTOGRAPHS:
         Image.fromarray(getattr(data, name)()).save(photographs / f"{name}.png")
     exporting, export_mb = command("pnen-export", "--fp16", "--fp32", "l0", "--out", folder)
+    engine = folder / "l0.fp16.engine"
+    if engine.exists() and first_gpu() is not None:
+        command("pnen-smooth", photographs, folder / "smooth_by_engine", "--model", engine, "--force")
     smoothing, smooth_mb = command("pnen-smooth", photographs, smooth, "--model", folder / "l0.ort.onnx", "--force")
     rows = []
     for name in PHOTOGRAPHS:

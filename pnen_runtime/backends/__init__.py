@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from ..card import Card
-from ..errors import BackendMissing, EngineError, UsageError
+from ..engine_file import SUFFIXES, read_engine, rebuild
+from ..errors import EngineError, UsageError
+from ..plan import Sizes
 
 BACKENDS = ("onnxruntime-cpu", "onnxruntime-cuda", "tensorrt", "tensorrt-rtx")
 
 
 class Backend(Protocol):
-    """A network loaded on one device; `run` may be called from several threads."""
+    """A network loaded on one device; its methods may be called from several threads.
+
+    A backend on a GPU also has `smooth_tiled`, which takes whole pictures (see `gpu.GpuBackend`).
+    """
 
     name: str
     card: Card
     info: str  # one line: what runs, its version, on what, and why it was chosen
+
+    @property
+    def profiles(self) -> Sequence[Sizes]:
+        """The sizes it takes; empty: any."""
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Smooth a (B, C, H, W) float32 batch in [0, 1]; same shape and type out, not yet clipped."""
@@ -27,31 +37,58 @@ class Backend(Protocol):
         """Free what the device holds; `run` may not be called again."""
 
 
-def open_backend(engine: Path, backend: str = "auto", *, threads: int | None = None) -> Backend:
+def open_backend(
+    engine: Path, backend: str = "auto", *, threads: int | None = None, rebuild_engine: bool = False
+) -> Backend:
     """Load a model file.
 
     Parameters
     ----------
-    engine : an ONNX file with a model card
-    backend : one of `BACKENDS`, or "auto" for the one that the file is made for
+    engine : an ONNX file or an engine, with a model card
+    backend : one of `BACKENDS`, or "auto": what an engine was built for, and for ONNX files ONNX Runtime, on the GPU
+        where this installation has CUDA and a GPU is there
     threads : of the CPU; by default all that this process may use
+    rebuild_engine : build an engine again that does not fit this machine, from the ONNX file beside it
 
     Raises
     ------
     BackendMissing
-        The package of the backend is not installed, or this version does not have the backend.
+        The package of the backend is not installed, or no device is there.
     EngineError
-        The file is truncated, foreign, or for another backend.
+        The file is truncated, foreign, for another backend or for another machine.
     """
     if backend != "auto" and backend not in BACKENDS:
         raise UsageError(f"expected the backend auto or one of {', '.join(BACKENDS)}, got {backend!r}")
-    is_plan = engine.suffix == ".engine"
-    wanted = backend if backend != "auto" else "tensorrt" if is_plan else "onnxruntime-cpu"
-    if wanted != "onnxruntime-cpu":
-        raise BackendMissing(f"{engine} on {wanted}: this version of pnen runs ONNX files on onnxruntime-cpu only")
-    if is_plan:
-        raise EngineError(f"{engine} is a TensorRT engine, which onnxruntime-cpu cannot run; give the ONNX file")
-    from .ort import OrtBackend
+    if engine.suffix in SUFFIXES:
+        return _open_engine(engine, backend, rebuild_engine)
+    if backend in ("tensorrt", "tensorrt-rtx"):
+        flavour = "rtx" if backend == "tensorrt-rtx" else "tensorrt"
+        raise EngineError(f"{engine} is no engine; build one: pnen-export {engine} --engine {flavour}")
+    from . import ort
 
-    why = "asked for" if backend != "auto" else "the file is ONNX"
-    return OrtBackend(engine, threads=threads, why=why)
+    backend, why = ort.choose() if backend == "auto" else (backend, "asked for")
+    if backend == "onnxruntime-cpu":
+        return ort.OrtBackend(engine, threads=threads, why=why)
+    from .ort_cuda import open_ort_cuda
+
+    return open_ort_cuda(engine, why)
+
+
+def _open_engine(engine: Path, backend: str, rebuild_engine: bool) -> Backend:
+    if backend.startswith("onnxruntime"):
+        raise EngineError(f"{engine} is a TensorRT engine, which {backend} cannot run; give the ONNX file")
+    card, why = None, "the engine is for it" if backend == "auto" else "asked for"
+    try:
+        file = read_engine(engine)
+        card = file.card
+        own = "tensorrt-rtx" if file.flavour == "rtx" else "tensorrt"
+        if backend not in ("auto", own):
+            raise UsageError(f"{engine} is an engine of {own}, not of {backend}; leave the backend to it")
+        from .trt import open_trt
+
+        return open_trt(file, why)
+    except EngineError:
+        if not rebuild_engine:
+            raise
+    rebuild(engine, card)
+    return open_trt(read_engine(engine), why + "; it was built again, since it did not fit")

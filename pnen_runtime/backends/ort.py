@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 
 from ..card import KEY, Card
+from ..cuda.driver import first_gpu
 from ..errors import BackendMissing, EngineError, PnenError, UsageError
+from ..plan import Sizes
 
-PROVIDER = "CPUExecutionProvider"
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class OrtBackend:
     """A session of ONNX Runtime; its `run` may be called from several threads, which share the session's threads."""
 
     name = "onnxruntime-cpu"
+    profiles: tuple[Sizes, ...] = ()
 
     def __init__(self, engine: Path, *, threads: int | None = None, why: str = "asked for"):
         try:
@@ -30,8 +33,12 @@ class OrtBackend:
             raise UsageError(f"expected at least 1 thread, got {threads}")
         self.threads = threads or usable_cores()
         self._engine = engine
-        self._session: Any = _open_session(onnxruntime, engine, self.threads)
-        self.card = _read_card(self._session, engine)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.enable_mem_pattern = False  # it plans and keeps a block for each size of tile
+        # The arena stays on: it keeps no more than the peak of the largest tile, where malloc needs up to twice that.
+        self._session: Any = open_session(onnxruntime, engine, options, [CPU])
+        self.card = read_card(self._session, engine)
         self.info = (
             f"{self.name} {onnxruntime.__version__}, {self.threads} CPU thread{'s' * (self.threads > 1)} ({why})"
         )
@@ -54,30 +61,43 @@ class OrtBackend:
         self._session = None
 
 
+def choose() -> tuple[str, str]:
+    """The backend for ONNX files on this machine, and why."""
+    why = "the file is ONNX"
+    try:
+        import onnxruntime
+    except ImportError:
+        return "onnxruntime-cpu", why  # which says what to install
+    if CUDA not in onnxruntime.get_available_providers():
+        return "onnxruntime-cpu", why
+    if first_gpu() is None:
+        return "onnxruntime-cpu", f"{why}; ONNX Runtime has CUDA, but there is no NVIDIA GPU"
+    return "onnxruntime-cuda", f"{why}, and an NVIDIA GPU is here"
+
+
 def usable_cores() -> int:
     """Cores that this process may use: fewer than the machine's in a container or under taskset."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _open_session(onnxruntime: Any, engine: Path, threads: int) -> Any:
+def open_session(onnxruntime: Any, engine: Path, options: Any, providers: list[Any]) -> Any:
+    """A session on the first of `providers` and no other; EngineError where the file is no model."""
     engine.open("rb").close()  # a missing or forbidden file is an OSError, not a bad model
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what matters comes as an exception
-    options.enable_mem_pattern = False  # it plans and keeps a block for each size of tile
-    # The arena stays on: it keeps no more than the peak of the largest tile, where malloc needs up to twice that.
     try:
-        session = onnxruntime.InferenceSession(str(engine), options, providers=[PROVIDER], enable_fallback=False)
+        session = onnxruntime.InferenceSession(str(engine), options, providers=providers, enable_fallback=False)
     except Exception as error:
         raise EngineError(
-            f"{engine}: expected an ONNX model, but ONNX Runtime cannot load it: {_reason(error)}"
+            f"{engine}: expected an ONNX model, but ONNX Runtime cannot load it: {reason(error)}"
         ) from error
-    if session.get_providers() != [PROVIDER]:
-        raise EngineError(f"{engine}: asked for {PROVIDER}, ONNX Runtime opened {session.get_providers()}")
+    wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
+    if session.get_providers()[0] != wanted:
+        raise BackendMissing(f"{engine}: asked for {wanted}, ONNX Runtime opened {session.get_providers()}")
     return session
 
 
-def _read_card(session: Any, engine: Path) -> Card:
+def read_card(session: Any, engine: Path) -> Card:
+    """The card in the file; EngineError where it has none, or other inputs and outputs than ours."""
     text = session.get_modelmeta().custom_metadata_map.get(KEY)
     if text is None:
         raise EngineError(
@@ -90,7 +110,7 @@ def _read_card(session: Any, engine: Path) -> Card:
     return Card.from_json(text, str(engine))
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What ONNX Runtime says, without its code and on one line."""
     return " ".join(str(error).rpartition(" : ")[2].split())[:200]
 
@@ -99,4 +119,4 @@ def _explain(error: Exception, engine: Path, shape: tuple[int, ...]) -> PnenErro
     text = str(error)
     if isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate memory" in text:
         return MemoryError(f"a tile of {shape[3]}x{shape[2]} pixels was too much for {engine}; take a smaller tile")
-    return EngineError(f"{engine} cannot run a batch of shape {shape}: {_reason(error)}")
+    return EngineError(f"{engine} cannot run a batch of shape {shape}: {reason(error)}")

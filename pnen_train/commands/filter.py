@@ -17,11 +17,11 @@ from .options import THERE
 @click.argument("name", metavar="FILTER")
 @click.argument("source", metavar="IN", type=THERE)
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--set", "settings", metavar="NAME=NUMBER", multiple=True,
+@click.option("--set", "settings", metavar="NAME=VALUE", multiple=True,
               help="A setting of the filter, such as strength=0.05.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite the file OUT; results in a folder are always kept.")
 def command(name: str, source: Path, target: Path, settings: tuple[str, ...], force: bool) -> None:
-    """Apply a classical filter (l0) to an image or to a folder of images: what networks learn to imitate."""
+    """Apply a classical filter (l0, wmf or sd) to an image or to a folder of images: what networks learn to imitate."""
     paths, folder = find_images([source]), source.is_dir()
     with bar(f"filter {name}", len(paths)) as advance:
         values = dict(map(_setting, settings))
@@ -29,9 +29,11 @@ def command(name: str, source: Path, target: Path, settings: tuple[str, ...], fo
     click.echo(f"written: {f'{len(written)} images and filter.json in ' if folder else ''}{target}")
 
 
-def _setting(text: str) -> tuple[str, float]:
-    key, _, value = text.partition("=")
+def _setting(text: str) -> tuple[str, float | str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"expected --set NAME=VALUE, got {text}")
     try:
         return key, float(value)
     except ValueError:
-        raise UsageError(f"expected --set NAME=NUMBER, got {text}") from None
+        return key, value

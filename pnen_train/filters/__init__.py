@@ -3,6 +3,8 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,27 +12,49 @@ from numpy.typing import NDArray
 from pnen_runtime.errors import UsageError
 
 from .l0 import l0_smooth
+from .sd import sd_smooth
+from .wmf import opencv, wmf_smooth
 
-FILTERS: dict[str, Callable[..., NDArray[np.float64]]] = {"l0": l0_smooth}
-VERSIONS = {"l0": 1}  # raise it when a filter's results change, so that targets kept on disk are made again
+FILTERS: dict[str, Callable[..., NDArray[np.float64]]] = {"l0": l0_smooth, "wmf": wmf_smooth, "sd": sd_smooth}
+LIBRARIES = {"l0": ["numpy"], "wmf": ["numpy", "numba"], "sd": ["numpy", "numba", "scikit-image"]}
+VERSIONS = {
+    "l0": 1,
+    "wmf": 1,
+    "sd": 1,
+}  # raise it when a filter's results change, so that targets kept on disk are made again
 ROUNDING = "round(clip(255 x, 0, 255))"  # of every 8-bit target, for its metadata
 
 
-def resolve(name: str, settings: Mapping[str, float]) -> dict[str, float]:
+def resolve(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """All settings of the filter, its defaults filled in; UsageError for a filter or a setting that cannot be."""
     if name not in FILTERS:
         raise UsageError(f'unknown filter "{name}"; there are {", ".join(FILTERS)}')
     parameters = inspect.signature(FILTERS[name]).parameters.values()
-    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-    for key, value in settings.items():
-        if key not in defaults:
-            raise UsageError(f'unknown setting "{key}" of filter {name}; there are {", ".join(defaults)}')
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not (0 <= value < math.inf):
-            raise UsageError(f"expected a number from 0 for {key} of filter {name}, got {value!r}")
-    return {**defaults, **{key: float(value) for key, value in settings.items()}}
+    known = {p.name: p for p in parameters if p.default is not p.empty}
+    for key in settings:
+        if key not in known:
+            raise UsageError(f'unknown setting "{key}" of filter {name}; there are {", ".join(known)}')
+    return {key: _setting(name, p, settings.get(key, p.default)) for key, p in known.items()}
 
 
-def filter_values(image: NDArray[np.floating], name: str, settings: Mapping[str, float]) -> NDArray[np.float64]:
+def _setting(name: str, parameter: inspect.Parameter, value: Any) -> Any:
+    """The value as its parameter's type; UsageError where it does not fit."""
+    kind, choices = type(parameter.default), get_args(parameter.annotation)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+    if value in choices or (number and not choices and (kind is float or value == int(value))):
+        return kind(value)
+    what = {int: "a whole number from 0", float: "a number from 0"}.get(kind, f"one of {', '.join(choices)}")
+    raise UsageError(f"expected {what} for {parameter.name} of filter {name}, got {value!r}")
+
+
+def libraries(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """What the filter computes with, and which version, for the metadata of its results."""
+    if settings.get("backend") == "opencv":
+        return {"opencv": opencv().__version__}
+    return {library: version(library) for library in LIBRARIES[name]}
+
+
+def filter_values(image: NDArray[np.floating], name: str, settings: Mapping[str, Any]) -> NDArray[np.float64]:
     """Filter an (H, W, 3) image in [0, 1]; neither clipped nor rounded."""
     settings = resolve(name, settings)
     try:
@@ -39,7 +63,7 @@ def filter_values(image: NDArray[np.floating], name: str, settings: Mapping[str,
         raise UsageError(f"filter {name}: {error}") from error
 
 
-def filter_image(image: NDArray[np.uint8], name: str, settings: Mapping[str, float]) -> NDArray[np.uint8]:
+def filter_image(image: NDArray[np.uint8], name: str, settings: Mapping[str, Any]) -> NDArray[np.uint8]:
     """Filter an (H, W, 3) uint8 image; clipped and rounded to uint8 like every training target."""
     smooth = filter_values(image / 255.0, name, settings)
     return np.rint(np.clip(smooth * 255, 0, 255)).astype(np.uint8)

@@ -17,6 +17,8 @@ from pnen_export.onnx_graph import export_graph
 from pnen_export.profiles import read_profile
 from pnen_export.record import make_card
 from pnen_runtime.card import KEY, Card
+from pnen_runtime.cuda.driver import first_gpu
+from pnen_runtime.engine_file import read_engine
 from pnen_runtime.errors import BackendMissing, EngineError, ParityError, UsageError
 from pnen_train.models import build
 
@@ -59,7 +61,10 @@ def test_writes_a_plain_plan_that_carries_its_card(rtx, exported, tmp_path):
     name = plan[plan.index(b'{"network"') :].split(b"\0")[0]
     inside, beside = (Card.from_json(text) for text in (json_at_start(name.decode(errors="replace")), read(path)))
     assert beside == card
-    assert beside == replace(inside, engine=inside.engine | {"built": card.engine["built"]})
+    found = {"engine": inside.engine | {"built": card.engine["built"]}, "parity": card.parity}
+    assert beside == replace(inside, **found)
+    assert card.engine["built"]["plan_bytes"] == len(plan) and card.parity == {"not_run": "not asked for", "onnx": {}}
+    assert read_engine(path).card == card  # what the runtime takes it for
     assert card.engine["profiles"] == [[[1, 16, 16], [4, 64, 64], [4, 64, 64]]]
     assert card.engine["compute_capabilities"] == ["SM75", "SM80", "SM86", "SM89", "SM120", "SM121"]
     assert sorted(entry.name for entry in path.parent.iterdir()) == [path.name, path.name + ".json"]
@@ -227,7 +232,9 @@ print(path.name, *engine_report(card), sep="\\n")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "model.fp16.engine" and "FP16 by the types of the graph" in lines[1]
-    assert [line.split(",")[0] for line in lines[2:]] == ["  1x16x16 to 2x64x64", "  1x16x16 to 1x80x96"]
+    assert [line.split(",")[0] for line in lines[2:4]] == ["  1x16x16 to 2x64x64", "  1x16x16 to 1x80x96"]
+    if first_gpu() is None:
+        assert lines[4].startswith("not compared with PyTorch: it cannot be run here: expected an NVIDIA GPU")
 
 
 def test_a_file_for_onnx_runtime_is_wrong_usage(graph, card, tmp_path):

@@ -9,10 +9,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from pnen_export import builder_api, engine_cache
-from pnen_export.gpu import first_gpu
 from pnen_export.onnx_file import read_onnx
 from pnen_export.precision import half_share, require_precision
 from pnen_runtime.card import KEY, Card
+from pnen_runtime.cuda.driver import first_gpu
 from pnen_runtime.errors import EngineError, ParityError, UsageError
 
 CARD = Card(network="pnen", task={"filter": "l0"}, precision="fp16")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pnen_export.inputs import Input
-from pnen_export.parity import Mismatch, Reference, compare, report, require
+from pnen_export.parity import Mismatch, Reference, compare, report, require, torch_run
 from pnen_runtime.errors import ParityError
 
 GREY = np.full((1, 3, 100, 100), 128 / 255, np.float32)
@@ -73,7 +73,7 @@ def test_message_names_the_file_the_worst_input_and_what_to_do():
 
 def test_every_batch_of_an_input_is_compared_with_the_final_image_of_the_network():
     inputs, done = [Input("noise", "two", [GREY, GREY]), Input("flat", "one", [GREY])], []
-    reference = Reference(Brighter(0.1), inputs)
+    reference = Reference(torch_run(Brighter(0.1)), inputs)
     for broken in range(3):
         left = iter([0.1 + 0.5 * (number == broken) for number in range(3)])
         rows = reference.compare(lambda batch: batch + np.float32(next(left)), "fp32", lambda *at: done.append(at))  # noqa: B023
@@ -83,4 +83,4 @@ def test_every_batch_of_an_input_is_compared_with_the_final_image_of_the_network
 
 def test_a_network_that_gives_nan_has_no_reference():
     with pytest.raises(ParityError, match="not finite in PyTorch"):
-        Reference(Brighter(float("nan")), [Input("flat", "one", [GREY])])
+        Reference(torch_run(Brighter(float("nan"))), [Input("flat", "one", [GREY])])

@@ -1,11 +1,13 @@
 import sys
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from pnen_runtime import BackendMissing, EngineError, PnenError, UsageError
-from pnen_runtime.backends import BACKENDS, open_backend
+from pnen_runtime.backends import open_backend, ort
 from pnen_runtime.backends.ort import usable_cores
+from pnen_runtime.cuda.driver import Gpu
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 16, 16), (2, 3, 37, 53), (1, 3, 1, 300)])
@@ -63,10 +65,29 @@ def test_without_onnxruntime_the_way_to_install_it_is_said(model, monkeypatch):
         open_backend(model())
 
 
-@pytest.mark.parametrize("name", [name for name in BACKENDS if name != "onnxruntime-cpu"])
-def test_a_backend_that_is_not_there_never_becomes_another(model, name):
-    with pytest.raises(BackendMissing, match=name):
-        open_backend(model(), name)
+def test_cuda_that_is_not_there_never_becomes_the_cpu(model):
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA")
+    with pytest.raises(BackendMissing, match=r'has no CUDA.*pip install "pnen\[ort-gpu\]"'):
+        open_backend(model(), "onnxruntime-cuda")
+
+
+@pytest.mark.parametrize(("name", "flavour"), [("tensorrt", "tensorrt"), ("tensorrt-rtx", "rtx")])
+def test_tensorrt_says_how_an_onnx_file_becomes_an_engine(model, name, flavour):
+    with pytest.raises(EngineError, match=f"pnen-export .*invert.onnx --engine {flavour}"):
+        open_backend(model("invert"), name)
+
+
+@pytest.mark.parametrize(
+    ("providers", "gpu", "backend", "says"),
+    [(["CPU"], "A", "onnxruntime-cpu", "the file is ONNX"), (["CUDA", "CPU"], None, "onnxruntime-cpu", "no NVIDIA GPU"),
+     (["CUDA", "CPU"], "A", "onnxruntime-cuda", "an NVIDIA GPU is here")],
+)  # fmt: skip
+def test_auto_takes_cuda_where_both_halves_of_it_are_here(monkeypatch, providers, gpu, backend, says):
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [f"{p}ExecutionProvider" for p in providers])
+    monkeypatch.setattr(ort, "first_gpu", lambda: gpu and Gpu(gpu, "8.9"))
+    chosen, why = ort.choose()
+    assert chosen == backend and says in why
 
 
 def test_wrong_names_and_threads_are_wrong_usage(model):
@@ -80,5 +101,3 @@ def test_an_engine_file_is_not_given_to_onnxruntime(tmp_path):
     (tmp_path / "model.engine").write_bytes(b"plan")
     with pytest.raises(EngineError, match="give the ONNX file"):
         open_backend(tmp_path / "model.engine", "onnxruntime-cpu")
-    with pytest.raises(BackendMissing, match="tensorrt"):
-        open_backend(tmp_path / "model.engine")

@@ -204,6 +204,8 @@ def test_filter_takes_a_file_or_a_folder(images, tmp_path):
     assert result.exit_code == 0 and f"written: 4 images and filter.json in {tmp_path / 'out'}" in result.stdout
     result = call("filter", "l0", images / "coffee.png", tmp_path / "one.jpg")
     assert result.exit_code == 0 and result.stdout == f"written: {tmp_path / 'one.jpg'}\n"
+    result = call("filter", "wmf", images, tmp_path / "fast", "--set", "backend=opencv", "--set", "radius=4")
+    assert result.exit_code == 0 and '"radius": 4' in (tmp_path / "fast" / "filter.json").read_text()
     again = ["filter", "l0", images / "coffee.png", tmp_path / "one.jpg"]
     assert call(*again).exit_code == 2 and call(*again, "--force").exit_code == 0
 
@@ -212,8 +214,11 @@ def test_filter_takes_a_file_or_a_folder(images, tmp_path):
     ("args", "line"),
     [
         (["l1", "images", "out"], 'unknown filter "l1"; there are l0'),
-        (["l0", "images", "out", "--set", "strength"], "expected --set NAME=NUMBER, got strength"),
-        (["l0", "images", "out", "--set", "strength=much"], "expected --set NAME=NUMBER, got strength=much"),
+        (["l0", "images", "out", "--set", "strength"], "expected --set NAME=VALUE, got strength"),
+        (["l0", "images", "out", "--set", "strength=much"], "expected a number from 0 for strength of filter l0"),
+        (["wmf", "images", "out", "--set", "radius=2.5"], "expected a whole number from 0 for radius of filter wmf"),
+        (["wmf", "images", "out", "--set", "backend=fast"], "expected one of exact, opencv for backend of filter wmf"),
+        (["sd", "images", "out", "--set", "steps=0"], "expected at least 1 step, got 0"),
         (["l0", "images", "out", "--set", "lambda=1"], 'unknown setting "lambda"'),
         (["l0", "images", "out", "--set", "kappa=1"], "kappa above 1"),
         (["l0", "images", "images"], "expected another folder than the images'"),

@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +10,7 @@ from PIL import Image
 from pnen_runtime.errors import ImageError, UsageError
 from pnen_train import filtering
 from pnen_train.filtering import filter_files
-from pnen_train.filters import filter_image
+from pnen_train.filters import FILTERS, filter_image
 from pnen_train.targets import find_images
 
 
@@ -56,6 +57,22 @@ def test_a_folder_is_filtered_with_a_note_and_goes_on_where_it_stopped(images, t
     monkeypatch.setattr(filtering, "filter_file", lambda *args: made.append(args[1].name) or own(*args))
     assert filter_files("l0", settings, find_images([images]), out, folder=True) == written
     assert made == ["chelsea.png"] and (out / "chelsea.png").exists()
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_every_filter_takes_a_folder_and_its_note_says_what_computed(images, tmp_path, photo, name):
+    for path in filter_files(name, {}, find_images([images]), tmp_path / "out", folder=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), filter_image(photo(path.stem), name, {}))
+    note = json.loads((tmp_path / "out" / "filter.json").read_text())
+    assert note["filter"] == name and note["numpy"] == np.__version__ and ("numba" in note) == (name != "l0")
+
+
+def test_the_note_names_opencv_where_it_filters_and_results_are_not_mixed(images, tmp_path):
+    filter_files("wmf", {"backend": "opencv"}, find_images([images]), tmp_path / "out", folder=True)
+    note = json.loads((tmp_path / "out" / "filter.json").read_text())
+    assert (note["backend"], note["opencv"]) == ("opencv", cv2.__version__)
+    with pytest.raises(UsageError, match="this filter and these settings"):
+        filter_files("wmf", {}, find_images([images]), tmp_path / "out", folder=True)
 
 
 def test_results_of_other_settings_are_never_mixed(images, tmp_path):

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import scipy.sparse as sparse
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.linalg import spsolve
@@ -11,6 +12,8 @@ from scipy.sparse.linalg import spsolve
 from pnen_runtime.errors import UsageError
 from pnen_train.filters import filter_image, resolve
 from pnen_train.filters.l0 import l0_smooth, nearest_image, sparse_gradients
+
+GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
 
 
 @pytest.mark.parametrize(("name", "strength"), [("coffee", 0.02), ("astronaut", 0.02), ("chelsea", 0.005)])
@@ -83,6 +86,15 @@ def test_more_strength_moves_further_from_the_image(photo):
     image = photo("coffee", 80, 80) / 255
     moved = [np.square(l0_smooth(image, strength) - image).mean() for strength in (1e-4, 1e-3, 1e-2, 1e-1)]
     assert moved == sorted(moved) and moved[0] < moved[-1] / 10
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
+@pytest.mark.parametrize(("name", "height"), [("coffee", 40), ("astronaut", 41)])
+def test_tensors_on_any_device_give_the_same(photo, device, name, height):
+    image = photo(name, height) / 255
+    found = l0_smooth(torch.from_numpy(image).to(device))
+    assert found.device.type == device and found.dtype == torch.float64
+    np.testing.assert_allclose(found.cpu().numpy(), l0_smooth(image), atol=1e-9)
 
 
 @pytest.mark.parametrize(

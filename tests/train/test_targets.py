@@ -9,7 +9,7 @@ from PIL import Image
 
 from pnen_runtime.errors import ImageError, UsageError
 from pnen_train import targets
-from pnen_train.filters import FILTERS, filter_image
+from pnen_train.filters import FILTERS, LIBRARIES, filter_image
 from pnen_train.metrics import psnr, ssim
 from pnen_train.targets import Maker, find_images, load_pairs, spread
 
@@ -41,6 +41,17 @@ def test_other_pixels_shapes_and_settings_have_targets_of_their_own(photo, maker
     assert len(list(maker.cache.rglob("*.png"))) == 4
 
 
+@pytest.mark.parametrize("name", FILTERS)
+def test_every_filter_makes_targets_and_says_with_what(photo, tmp_path, name, never):
+    image, own = photo("coffee"), Maker.of(name, {}, tmp_path)
+    target = own.target(image)
+    np.testing.assert_array_equal(target, filter_image(image, name, {}))
+    (path,) = tmp_path.rglob("*.json")
+    assert json.loads(path.read_text()).items() >= {"filter": name, **own.settings}.items()
+    never()
+    np.testing.assert_array_equal(own.target(image), target)
+
+
 def test_a_new_version_of_a_filter_makes_its_targets_again(photo, maker, monkeypatch):
     maker.target(photo("coffee"))
     monkeypatch.setitem(targets.VERSIONS, "l0", 2)
@@ -49,8 +60,8 @@ def test_a_new_version_of_a_filter_makes_its_targets_again(photo, maker, monkeyp
     assert len(list(maker.cache.rglob("*.png"))) == 2
 
 
-def test_every_filter_has_a_version():
-    assert targets.VERSIONS.keys() == FILTERS.keys()
+def test_every_filter_has_a_version_and_its_libraries():
+    assert targets.VERSIONS.keys() == LIBRARIES.keys() == FILTERS.keys()
 
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "text", "other size", "gone"])

@@ -1,0 +1,84 @@
+"""What all backends on a GPU do alike, whatever computes the network there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..card import Card
+from ..cuda import Cuda
+from ..cuda.arrays import CudaArray
+from ..cuda.lane import Lane, Lanes, Network
+from ..cuda.tiles import smooth_tiled
+from ..plan import Sizes, most_at_once
+from ..tiles import Blend, Progress
+
+
+class GpuBackend:
+    """A network on the GPU; its methods may be called from several threads, `lanes` of them at the same time.
+
+    `open_network` makes the network of one lane, `release` frees what the networks share.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        card: Card,
+        info: str,
+        cuda: Cuda,
+        open_network: Callable[[Lane], Network],
+        *,
+        lanes: int,
+        profiles: tuple[Sizes, ...] = (),
+        tiles_at_once: int = 8,
+        release: Callable[[], None] = lambda: None,
+    ):
+        self.name, self.card, self.profiles = name, card, profiles
+        self.info = f"{info}, memory by {cuda.name}"
+        self._cuda, self._tiles_at_once, self._release = cuda, tiles_at_once, release
+        self.lanes = Lanes(cuda, open_network, lanes)
+        self._closed = False
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Smooth a (B, C, H, W) float32 batch in [0, 1]; same shape and type out, not yet clipped."""
+        with self.lanes.lend() as lane:
+            return lane.run(np.ascontiguousarray(batch, np.float32))
+
+    def smooth_tiled(
+        self,
+        picture: np.ndarray | CudaArray,
+        out: np.ndarray | CudaArray,
+        tile: int,
+        step: int,
+        blend: Blend,
+        *,
+        strength: float = 1.0,
+        progress: Progress | None = None,
+    ) -> None:
+        """Smooth an (H, W, 1|3) picture into `out`; both are on the host, or both on the GPU."""
+        sides = [min(tile, side) for side in picture.shape[:2]]
+        batch = most_at_once(self.profiles, *sides) or self._tiles_at_once
+        with self.lanes.lend() as lane:
+            smooth_tiled(
+                lane, picture, out, tile, step, blend, channels=self.card.channels, batch=batch, strength=strength,
+                progress=progress,
+            )  # fmt: skip
+
+    def new_array(self, shape: tuple[int, ...], dtype: np.dtype) -> CudaArray:
+        """An array on the GPU, freed with the last reference to it."""
+        return CudaArray.new(self._cuda, shape, dtype)
+
+    def device_milliseconds(self, shape: tuple[int, int, int], repeats: int) -> list[float]:
+        """The network's own time for a (B, H, W) batch that is on the GPU already, for each repeat."""
+        with self.lanes.lend() as lane:
+            return lane.milliseconds((shape[0], self.card.channels, *shape[1:]), repeats)
+
+    def close(self) -> None:
+        """Free everything; a lane in use when it comes back. Closing twice does nothing."""
+        if not self._closed:
+            self._closed = True
+            self.lanes.close()
+            with self._cuda.active():
+                self._release()
+            self._cuda.close()

@@ -1,0 +1,153 @@
+"""One way through the GPU: streams, buffers and the network's contexts, for one picture at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from math import prod
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import PnenError
+from . import Buffer, Cuda, Event
+
+Shape = tuple[int, ...]  # B, C, H, W
+
+
+class Network(Protocol):
+    """A network on the GPU, for one lane."""
+
+    def enqueue(self, shape: Shape, image: int, smooth: int, stream: Any) -> None:
+        """Smooth the float32 batch at the address `image` into `smooth`, in the order of `stream`."""
+
+    def close(self) -> None:
+        """Free what it holds."""
+
+
+class Staging:
+    """Page-locked host memory that only grows; copies from and to it run beside the host."""
+
+    def __init__(self, cuda: Cuda):
+        self._cuda, self._bytes = cuda, np.empty(0, np.uint8)
+
+    def need(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """An array of this shape, whose values are of earlier use."""
+        size = prod(shape) * dtype.itemsize
+        if self._bytes.nbytes < size:
+            self.free()
+            self._bytes = self._cuda.pinned(size)
+        return self._bytes[:size].view(dtype).reshape(shape)
+
+    def free(self) -> None:
+        if self._bytes.nbytes:
+            self._cuda.release(self._bytes)
+        self._bytes = np.empty(0, np.uint8)
+
+
+class Lane:
+    """Everything that one thread needs to smooth: nothing in it is shared, and its buffers only grow."""
+
+    def __init__(self, cuda: Cuda, open_network: Callable[[Lane], Network]):
+        self.cuda = cuda
+        self.up, self.work, self.down = cuda.stream(), cuda.stream(), cuda.stream()
+        self.image, self.smooth = Buffer(cuda), Buffer(cuda)  # batches in and out of the network
+        self.picture, self.result = Buffer(cuda), Buffer(cuda)  # whole, of the user's type
+        self.band, self.weights, self.bad = Buffer(cuda), Buffer(cuda), Buffer(cuda)
+        self.staging = [Staging(cuda) for _ in range(4)]  # two up, two down
+        self.copied = [cuda.event() for _ in range(4)]  # when a copy from or to each of them is done
+        self.done = cuda.event()
+        self._timing: list[Event] = []
+        self.network = open_network(self)
+
+    def need_batch(self, shape: Shape) -> None:
+        """Make room for batches of this shape."""
+        self.image.need(4 * prod(shape))
+        self.smooth.need(4 * prod(shape))
+
+    def enqueue(self, shape: Shape) -> None:
+        """Smooth the batch in `image` into `smooth`; both are large enough."""
+        self.network.enqueue(shape, self.image.pointer, self.smooth.pointer, self.work)
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """A float32 batch from the host and back to it."""
+        self.need_batch(batch.shape)
+        staged = self.staging[0].need(batch.shape, batch.dtype)
+        np.copyto(staged, batch)
+        self.cuda.upload(self.image.pointer, staged, self.work)
+        self.enqueue(batch.shape)
+        self.cuda.download(staged, self.smooth.pointer, self.work)
+        self.cuda.synchronize(self.work)
+        return staged.copy()
+
+    def milliseconds(self, shape: Shape, repeats: int) -> list[float]:
+        """The network's own time on a batch that is there already, for each repeat after two that do not count."""
+        self.need_batch(shape)
+        self.cuda.fill(self.image.pointer, 4 * prod(shape), self.work)
+        self.enqueue(shape)
+        while len(self._timing) <= repeats:
+            self._timing.append(self.cuda.event(timing=True))
+        events = self._timing[: repeats + 1]
+        for event in events:
+            self.enqueue(shape)
+            self.cuda.record(event, self.work)
+        self.cuda.synchronize(self.work)
+        return [self.cuda.milliseconds(*pair) for pair in pairwise(events)]
+
+    def settle(self) -> None:
+        """Wait until nothing of this lane runs."""
+        for stream in (self.up, self.work, self.down):
+            self.cuda.synchronize(stream)
+
+    def close(self) -> None:
+        self.network.close()
+        for part in (self.image, self.smooth, self.picture, self.result, self.band, self.weights, self.bad):
+            part.free()
+        for staging in self.staging:
+            staging.free()
+
+
+class Lanes:
+    """Lends a lane to each thread that asks; at most `limit` exist, and who comes later waits."""
+
+    def __init__(self, cuda: Cuda, open_network: Callable[[Lane], Network], limit: int):
+        self.cuda, self._open_network = cuda, open_network
+        self._free: list[Lane] = []
+        self._turns, self._lock = threading.BoundedSemaphore(limit), threading.Lock()
+        self._closed = False
+
+    @contextmanager
+    def lend(self) -> Iterator[Lane]:
+        """A lane, with the GPU's context current in this thread."""
+        with self._turns, self.cuda.active():
+            with self._lock:
+                if self._closed:
+                    raise PnenError("the engine is closed; open it again")
+                lane = self._free.pop() if self._free else None
+            lane = lane or Lane(self.cuda, self._open_network)
+            try:
+                yield lane
+            except BaseException:
+                with suppress(PnenError):
+                    lane.settle()  # what was begun must not write into the buffers of the next picture
+                raise
+            finally:
+                self._take_back(lane)
+
+    def _take_back(self, lane: Lane) -> None:
+        with self._lock:
+            if not self._closed:
+                self._free.append(lane)
+                return
+        lane.close()
+
+    def close(self) -> None:
+        """Free all lanes; those in use when they come back."""
+        with self._lock:
+            free, self._free, self._closed = self._free, [], True
+        if free:
+            with self.cuda.active():
+                for lane in free:
+                    lane.close()

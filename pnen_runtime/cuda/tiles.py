@@ -1,0 +1,91 @@
+"""Smoothing in overlapping tiles on the GPU: only the picture's own bytes go there and back.
+
+The kernels of `pixels.cu` cut the picture into tiles, blend them and round the result, as `pnen_runtime.tiles` does on
+the host. While one row of tiles is smoothed, the next one is on its way to the GPU and the last one on its way back.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import ceil
+
+import numpy as np
+
+from ..errors import NotFinite
+from ..tiles import Blend, Progress, starts, tile_weights
+from . import BLOCK, blocks
+from .arrays import CudaArray
+from .lane import Lane
+from .transfer import Download, InPlace, Upload
+
+
+def smooth_tiled(
+    lane: Lane,
+    picture: np.ndarray | CudaArray,
+    out: np.ndarray | CudaArray,
+    tile: int,
+    step: int,
+    blend: Blend,
+    *,
+    channels: int,
+    batch: int,
+    strength: float = 1.0,
+    progress: Progress | None = None,
+) -> None:
+    """Smooth a picture into `out`, both (H, W, 1|3) and both on the host or both on the GPU, `batch` tiles at once.
+
+    The other arguments are those of `pnen_runtime.tiles.smooth_tiled`. Raises NotFinite where the network gives values
+    that are no numbers.
+    """
+    height, width, given = picture.shape
+    rows, columns = starts(height, tile, step), starts(width, tile, step)
+    high, wide = min(tile, height), min(tile, width)
+    at_once = ceil(len(columns) / ceil(len(columns) / batch))  # even batches need fewer contexts
+    cuda, work = lane.cuda, lane.work
+    lane.need_batch((at_once, channels, high, wide))
+    for buffer, size in ((lane.band, 4 * channels * high * width), (lane.bad, 4)):
+        cuda.fill(buffer.need(size), size, work)
+    row_weights = tile_weights(rows, high, height, step, blend)
+    column_weights = tile_weights(columns, wide, width, step, blend)
+    *row_addresses, column_address = _upload_weights(lane, [*row_weights, np.concatenate(column_weights)])
+
+    source = Upload(lane, picture) if isinstance(picture, np.ndarray) else InPlace(lane, picture)
+    target = Download(lane, out) if isinstance(out, np.ndarray) else InPlace(lane, out)
+    for row, (top, below) in enumerate(pairwise([*rows, height])):
+        source.need(top + high)
+        for first in range(0, len(columns), at_once):
+            count = min(at_once, len(columns) - first)
+            place = [np.int32(value) for value in (count, channels, high, wide, top, first, step, width)]
+            cut = [*source.frame.arguments(), np.int32(given), np.uint64(lane.image.pointer), *place]
+            cuda.launch(f"cut_{source.frame.kind}", blocks(wide, high, count * channels), BLOCK, cut, work)
+            lane.enqueue((count, channels, high, wide))
+            addresses = (lane.image.pointer, lane.smooth.pointer, lane.band.pointer, row_addresses[row], column_address)
+            mix = [*map(np.uint64, addresses), np.float32(strength), np.uint64(lane.bad.pointer), *place]
+            cuda.launch("blend", blocks(width, high, channels), BLOCK, mix, work)
+        numbers = [np.int32(value) for value in (channels, given, high, width, top, below - top)]
+        put = [np.uint64(lane.band.pointer), *target.frame.arguments(), *numbers]
+        cuda.launch(f"put_{target.frame.kind}", blocks(width, below - top, 1), BLOCK, put, work)
+        target.take(top, below)
+        if row and progress is not None:
+            target.wait()  # for the row before; one stays under way
+            progress(row * len(columns), len(rows) * len(columns))
+    bad = lane.staging[0].need((1,), np.dtype(np.int32))
+    cuda.synchronize(lane.up)
+    cuda.download(bad, lane.bad.pointer, work)
+    cuda.synchronize(work)
+    if bad[0]:
+        raise NotFinite("the network gave values that are not numbers")
+    target.finish()
+    if progress is not None:
+        progress(len(rows) * len(columns), len(rows) * len(columns))
+
+
+def _upload_weights(lane: Lane, parts: list[np.ndarray]) -> list[int]:
+    """The address of each."""
+    together = np.concatenate(parts).astype(np.float32)
+    start = lane.weights.need(together.nbytes)
+    staged = lane.staging[2].need(together.shape, together.dtype)
+    np.copyto(staged, together)
+    lane.cuda.upload(start, staged, lane.work)
+    lane.cuda.synchronize(lane.work)
+    return [start + 4 * int(before) for before in np.cumsum([0, *(len(part) for part in parts[:-1])])]

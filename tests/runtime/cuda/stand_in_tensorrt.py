@@ -1,0 +1,177 @@
+"""A stand-in for the modules tensorrt 8.6, tensorrt 10 and tensorrt_rtx, whose network turns every plane upside down.
+
+It shows that the runtime calls what such a module has, in an order it allows, with memory that is there. It proves
+nothing about TensorRT.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import prod
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+SCRATCH = 1000  # bytes per pixel of a batch
+
+
+class Severity(Enum):
+    INFO, WARNING, ERROR = range(3)
+
+
+class Logger:
+    pass
+
+
+class Context:
+    """As strict as TensorRT: profile, shape, scratch and both addresses come before the first execution."""
+
+    def __init__(self, engine: Any, owns_memory: bool):
+        assert not owns_memory, "the scratch memory is for the runtime to give"
+        self._engine, self.profile, self.shape, self.scratch, self.addresses = engine, None, None, None, {}
+        self.executions = 0
+        engine.contexts.append(self)
+
+    def set_optimization_profile_async(self, number: int, stream: int) -> bool:
+        assert stream
+        self.profile, self.shape = number, None
+        return 0 <= number < len(self._engine.sizes)
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        assert name == "image" and self.profile is not None
+        least, _, most = self._engine.sizes[self.profile]
+        self.shape, self.scratch = shape, None
+        return all(low <= side <= high for low, side, high in zip(least, shape, most, strict=True))
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        assert address
+        self.addresses[name] = address
+        return True
+
+    def _use_scratch(self, pointer: int, size: int) -> None:
+        self.scratch = (pointer, size)
+
+    def execute_async_v3(self, stream: int) -> bool:
+        engine, cuda = self._engine, self._engine.cuda
+        assert self.shape and set(self.addresses) == {"image", "smooth"}
+        if engine.fails:
+            engine.logger.log(Severity.ERROR, "no\nluck")
+            return False
+        self.executions += 1
+        queue = SimpleNamespace(handle=stream)
+        pointer, size = self.scratch
+        assert size >= SCRATCH * prod(self.shape)
+        cuda.fill(pointer, size, queue)
+        batch, channels, high, wide = self.shape
+        for plane in range(batch * channels):
+            begin = 4 * plane * high * wide
+            last_row = self.addresses["image"] + begin + 4 * (high - 1) * wide
+            arguments = [np.uint64(last_row), np.int64(-4 * wide), np.int64(4), np.int64(4), np.int32(1),
+                         np.uint64(self.addresses["smooth"] + begin)]  # fmt: skip
+            place = [np.int32(value) for value in (1, 1, high, wide, 0, 0, 1, wide)]
+            grid = (-(-wide // 32), -(-high // 8), 1)
+            cuda.launch("cut_f32", grid, (32, 8, 1), arguments + place, queue)
+        return True
+
+
+class NewContext(Context):
+    def update_device_memory_size_for_shapes(self) -> int:
+        assert self.shape
+        return SCRATCH * prod(self.shape)
+
+    def set_device_memory(self, pointer: int, size: int) -> None:
+        self._use_scratch(pointer, size)
+
+
+class OldContext(Context):
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "device_memory":
+            self._use_scratch(value, self._engine.device_memory_size)
+        super().__setattr__(name, value)
+
+
+class Engine:
+    def __init__(self, logger: Any, sizes: list, cuda: Any, dtype: str):
+        self.logger, self.sizes, self.cuda, self._dtype = logger, sizes, cuda, dtype
+        self.contexts: list[Context] = []
+        self.fails = False
+        self.num_io_tensors, self.num_optimization_profiles = 2, len(sizes)
+
+    def get_tensor_name(self, index: int) -> str:
+        return ("image", "smooth")[index]
+
+    def get_tensor_dtype(self, name: str) -> str:
+        return self._dtype
+
+    def get_tensor_profile_shape(self, name: str, number: int) -> list:
+        return self.sizes[number]
+
+
+class OldEngine(Engine):
+    @property
+    def device_memory_size(self) -> int:
+        return SCRATCH * max(prod(most) for _, _, most in self.sizes)
+
+    def create_execution_context_without_device_memory(self) -> Context:
+        return OldContext(self, owns_memory=False)
+
+
+class NewEngine(Engine):
+    def create_execution_context(self, strategy: str) -> Context:
+        return NewContext(self, owns_memory=strategy != "user managed")
+
+
+class Kernels:
+    """What TensorRT-RTX compiles."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def deserialize(self, data: bytes) -> bool:
+        self.data = data
+        return True
+
+    def serialize(self) -> bytes:
+        return self.data + b"."
+
+
+class RtxEngine(Engine):
+    def create_runtime_config(self) -> Any:
+        config = SimpleNamespace(strategy=None, cache=None, cuda_graph_strategy="off", create_runtime_cache=Kernels)
+        config.set_execution_context_allocation_strategy = lambda strategy: setattr(config, "strategy", strategy)
+        config.set_runtime_cache = lambda cache: setattr(config, "cache", cache)
+        return config
+
+    def create_execution_context(self, config: Any) -> Context:
+        assert config.cache is not None and config.cuda_graph_strategy == "whole"
+        return NewContext(self, owns_memory=config.strategy != "user managed")
+
+
+ENGINES = {"tensorrt 8.6": OldEngine, "tensorrt 10": NewEngine, "tensorrt_rtx": RtxEngine}
+
+
+def make_module(kind: str, cuda: Any, sizes: list, version: str, dtype: str = "float32") -> Any:
+    """A module of this kind that loads every plan as the same network with these (B, C, H, W) profiles."""
+    made: list[Engine] = []
+
+    class Runtime:
+        def __init__(self, logger: Any):
+            self._logger, self.engine_host_code_allowed = logger, False
+
+        def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:
+            if b"broken" in plan:
+                self._logger.log(Severity.ERROR, "magic tag does not match")
+                return None
+            made.append(ENGINES[kind](self._logger, sizes, cuda, dtype))
+            return made[-1]
+
+    module: Any = ModuleType(kind.split()[0])
+    module.__version__, module.ILogger, module.Runtime, module.float32 = version, Logger, Runtime, "float32"
+    module.made = made
+    if kind != "tensorrt 8.6":
+        module.ExecutionContextAllocationStrategy = SimpleNamespace(STATIC="static", USER_MANAGED="user managed")
+    if kind == "tensorrt_rtx":
+        module.IRuntimeCache = Kernels
+        module.CudaGraphStrategy = SimpleNamespace(DISABLED="off", WHOLE_GRAPH_CAPTURE="whole")
+    return module
