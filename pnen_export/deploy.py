@@ -1,8 +1,10 @@
 """The trained network as it is deployed: one image out, batch norm folded, blocks simplified, precision set."""
 
+from collections.abc import Callable
 from copy import deepcopy
-from typing import Literal
+from typing import Any, Literal, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -16,17 +18,14 @@ Precision = Literal["fp32", "fp16"]
 class Deployed(nn.Module):
     """(B, C, H, W) float32 in [0, 1] → the final image alone, float32, not clipped; `model` stays untouched.
 
-    In FP16 features and weights are half, and the image and the sum of the exits stay float32.
+    In FP16 features and weights are half; the image, what is added to it and the sum of several exits stay float32.
     """
 
     def __init__(self, model: nn.Module, precision: Precision = "fp32", *, equal_heads: bool = False):
         super().__init__()
         network = deepcopy(model).eval().float()
         fold_norms(network)
-        for parent in list(network.modules()):
-            for name, child in parent.named_children():
-                if isinstance(child, PyramidNonLocal):
-                    setattr(parent, name, DeployedBlock(child, equal_heads))
+        replace(network, PyramidNonLocal, lambda block: DeployedBlock(block, equal_heads))
         if precision == "fp16":
             for child in network.children():  # the network's own parameters weigh images, so they stay float32
                 child.half()
@@ -36,10 +35,34 @@ class Deployed(nn.Module):
         return self.network(image)[-1]
 
 
+class Affine(nn.Module):
+    """A norm that follows no convolution: scale·x + shift for each channel."""
+
+    def __init__(self, norm: nn.BatchNorm2d):
+        super().__init__()
+        mean, variance = (cast(Tensor, part).double() for part in (norm.running_mean, norm.running_var))
+        scale = norm.weight.double() / torch.sqrt(variance + norm.eps)
+        shift = norm.bias.double() - mean * scale
+        self.scale, self.shift = (nn.Parameter(part.detach().float()[:, None, None]) for part in (scale, shift))
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) → the same
+        return x * self.scale + self.shift
+
+
 def fold_norms(network: nn.Module) -> None:
-    """Put every batch norm that follows a convolution into that convolution's weights."""
+    """Put every batch norm that follows a convolution into that convolution's weights, and simplify the others."""
     for parent in network.modules():
         if isinstance(parent, nn.Sequential):
             for index, (first, second) in enumerate(zip(parent, list(parent)[1:], strict=False)):
-                if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-                    parent[index], parent[index + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
+                if isinstance(first, (nn.Conv2d, nn.ConvTranspose2d)) and isinstance(second, nn.BatchNorm2d):
+                    transposed = isinstance(first, nn.ConvTranspose2d)
+                    parent[index], parent[index + 1] = fuse_conv_bn_eval(first, second, transposed), nn.Identity()
+    replace(network, nn.BatchNorm2d, Affine)
+
+
+def replace(network: nn.Module, kind: type, by: Callable[[Any], nn.Module]) -> None:
+    """Put `by(module)` in the place of every module of this kind."""
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, kind):
+                setattr(parent, name, by(child))

@@ -17,6 +17,7 @@ from pnen_train.checkpoint import Checkpoint
 
 from .deploy import Deployed, Precision
 from .inputs import make_inputs, photograph, photograph_tiles
+from .live import live_maps
 from .logits import largest_logit
 from .lowering import Target
 from .onnx_graph import export_graph
@@ -55,7 +56,8 @@ def export(
     Raises Mismatch, and leaves no new file of that name, where one input is out of tolerance.
     """
     model = checkpoint.model()
-    card = make_card(checkpoint)
+    live = live_maps(model)
+    card = make_card(checkpoint, live_maps=live)
     folder.mkdir(parents=True, exist_ok=True)
     tiles = {target: _tile(replace(card, target=target)) for target in targets}
     references = {
@@ -65,7 +67,7 @@ def export(
         for tile in dict.fromkeys(tiles.values())  # nearly always one
     }
     largest = max(tiles.values())
-    card = make_card(checkpoint, largest_logit(model, photograph_tiles(card.channels, largest)))
+    card = make_card(checkpoint, largest_logit(model, photograph_tiles(card.channels, largest)), live)
     for precision in precisions:
         rounding = _check_rounding(model, references[largest], stem, watch) if precision == "fp16" else []
         for target in targets:

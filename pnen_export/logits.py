@@ -3,7 +3,7 @@
 import numpy as np
 from torch import Tensor, nn
 
-from pnen_train.models.pnb import PyramidNonLocal, as_pixels
+from pnen_train.models.pnb import PyramidNonLocal, as_pixels, queries
 
 from .parity import torch_run
 
@@ -16,10 +16,9 @@ def largest_logit(model: nn.Module, tiles: list[np.ndarray]) -> float | None:
     found: list[float] = []
 
     def measure(block: PyramidNonLocal, inputs: tuple[Tensor, ...]) -> None:
-        queries = as_pixels(block.query(inputs[0]))
-        for key in block.keys:
+        for query, key in zip(queries(block.query, inputs[0], len(block.keys)), block.keys, strict=True):
             keys = as_pixels(key(inputs[0])).mT
-            found.extend(float((part @ keys).abs().max()) for part in queries.split(ROWS, dim=1))
+            found.extend(float((part @ keys).abs().max()) for part in query.split(ROWS, dim=1))
 
     blocks = [module for module in model.modules() if isinstance(module, PyramidNonLocal)]
     hooks = [block.register_forward_pre_hook(measure) for block in blocks]

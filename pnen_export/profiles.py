@@ -100,8 +100,8 @@ def attention_fused(card: Card, profile: Profile, activation_bytes: int) -> bool
     batch, height, width = profile.largest
     pixels, half = batch * height * width, 2 if card.precision == "fp16" else 4
     scores = pixels * most_keys(card, profile.largest)[0]  # elements at the scale that has most
-    features = pixels * max(int(card.config.get(name) or 64) for name in ("channels", "key_channels"))
-    if scores < 32 * features or scores * half < SCRATCH * len(card.config["scales"]) or scores >= 2**31:
+    features = pixels * card.live_maps * max(int(card.config.get(name) or 64) for name in ("channels", "key_channels"))
+    if scores < 2.5 * features or scores * half < SCRATCH * len(card.config["scales"]) or scores >= 2**31:
         return None
     return activation_bytes < scores * half
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from pnen_runtime.card import Card
+from pnen_runtime.card import LIVE_MAPS, Card
 from pnen_runtime.errors import CheckpointError, EngineError, UsageError
 from pnen_runtime.plan import check_tile
 from pnen_train.checkpoint import Checkpoint
@@ -11,7 +11,7 @@ from pnen_train.checkpoint import Checkpoint
 OWN_FIELDS = ("task", "crop", "tile", "tile_step")  # of the training record; the card has fields for them
 
 
-def make_card(checkpoint: Checkpoint, max_logit: float | None = None) -> Card:
+def make_card(checkpoint: Checkpoint, max_logit: float | None = None, live_maps: int = LIVE_MAPS) -> Card:
     """What the checkpoint says of itself, as it will be read from the files.
 
     Numbers that are not finite become null. Raises CheckpointError where the record cannot be a card.
@@ -27,6 +27,7 @@ def make_card(checkpoint: Checkpoint, max_logit: float | None = None) -> Card:
         tile_step=training.get("tile_step", 80),
         weights_sha256=checkpoint.sha256(),
         training=finite({"steps": checkpoint.step} | {k: v for k, v in training.items() if k not in OWN_FIELDS}),
+        live_maps=live_maps,
         max_logit=finite(max_logit),
     )
     try:

@@ -10,6 +10,7 @@ from .errors import EngineError
 
 FORMAT = 1
 KEY = "pnen"  # of the metadata of an ONNX file
+LIVE_MAPS = 13  # feature maps that PNEN holds at once, the concatenated scales among them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class Card:
     training: dict[str, Any] = field(default_factory=dict)  # record and scores
     precision: Literal["fp32", "fp16"] = "fp32"
     target: Literal["onnx", "ort"] = "onnx"  # "onnx" materialises attention scores on a CPU, "ort" does not
+    live_maps: int = LIVE_MAPS  # feature maps held at once: what one tile takes in memory
     max_logit: float | None = None  # largest attention score on real pictures
     parity: dict[str, Any] = field(default_factory=dict)
     engine: dict[str, Any] = field(default_factory=dict)  # flavour, version, GPU, profiles, options; empty for ONNX
@@ -85,6 +87,7 @@ _EXPECTED = {
     "training": "an object",
     "precision": '"fp32" or "fp16"',
     "target": '"onnx" or "ort"',
+    "live_maps": "a positive number",
     "max_logit": "a number or null",
     "parity": "an object or a list",
     "engine": "an object",
@@ -102,6 +105,7 @@ def _allowed(name: str, value: object) -> bool:
         "an object or a list": isinstance(value, (dict, list)),
         "a number or null": value is None or number,
         "a number of pixels": positive,
+        "a positive number": positive,
         'a number of pixels or "whole"': positive or value == "whole",
         "a whole number": number,
         "1 or 3": number and value in (1, 3),

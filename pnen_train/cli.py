@@ -12,6 +12,7 @@ HELP = {
     "evaluate": "Score a checkpoint beside doing nothing.",
     "study": "Find the tile to recommend for a checkpoint.",
     "filter": "Apply a classical filter to images.",
+    "models": "List the networks with their parameters, multiplications and depth.",
 }
 
 

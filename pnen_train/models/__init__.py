@@ -2,32 +2,51 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from torch import nn
 
 from pnen_runtime.errors import UsageError
 
+from .ceilnet import CEILNet, CEILNetConfig
+from .djf import DJF, DJFConfig
+from .memnet import MemNet, MemNetConfig
 from .pnen import PNEN, PNENConfig
+from .presets import PRESETS
+from .rdn import RDN, RDNConfig
+from .resnet import ResNet, ResNetConfig
+from .size import count_parameters
 
-MODELS: dict[str, tuple[type, type[nn.Module]]] = {"pnen": (PNENConfig, PNEN)}
+__all__ = ["MODELS", "build", "count_parameters"]
+
+MODELS: dict[str, tuple[type, type[nn.Module]]] = {
+    "pnen": (PNENConfig, PNEN),
+    "djf": (DJFConfig, DJF),
+    "ceilnet": (CEILNetConfig, CEILNet),
+    "resnet": (ResNetConfig, ResNet),
+    "rdn": (RDNConfig, RDN),
+    "memnet": (MemNetConfig, MemNet),
+}
 
 
 def build(name: str, settings: Mapping[str, Any]) -> nn.Module:
     """The network `name` with these settings (lists as in TOML and JSON are taken as tuples).
 
-    Raises UsageError for a network, a setting or a value that does not exist.
+    The name of a preset stands for its network with its settings, which `settings` may change. Raises UsageError for a
+    network, a setting or a value that does not exist.
     """
+    if name in PRESETS:
+        name, settings = PRESETS[name].network, PRESETS[name].settings | dict(settings)
     if name not in MODELS:
-        raise UsageError(f'unknown network "{name}"; there are {", ".join(MODELS)}')
+        raise UsageError(f'unknown network "{name}"; there are {", ".join(dict.fromkeys((*MODELS, *PRESETS)))}')
     config_class, network = MODELS[name]
-    known = {entry.name: entry.default for entry in fields(config_class)}
+    defaults, kinds = {entry.name: entry.default for entry in fields(config_class)}, get_type_hints(config_class)
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
     for key, value in settings.items():
-        if key not in known:
-            raise UsageError(f'unknown setting "{key}" of network {name}; there are {", ".join(known)}')
-        if type(value) is not type(known[key]) or (isinstance(value, tuple) and any(type(v) is not int for v in value)):
-            raise UsageError(f"network {name}: expected {key} to be like {known[key]!r}, got {value!r}")
+        if key not in defaults:
+            raise UsageError(f'unknown setting "{key}" of network {name}; there are {", ".join(defaults)}')
+        if not _is_a(kinds[key], value):
+            raise UsageError(f"network {name}: expected {key} to be like {defaults[key]!r}, got {value!r}")
     try:
         config = config_class(**settings)
     except ValueError as error:
@@ -35,7 +54,8 @@ def build(name: str, settings: Mapping[str, Any]) -> nn.Module:
     return network(config)
 
 
-def count_parameters(model: nn.Module, *, norms: bool = True) -> int:
-    """How many trainable numbers the network has; `norms=False` leaves out batch normalisation's, as the paper does."""
-    skipped = () if norms else (nn.BatchNorm2d,)
-    return sum(p.numel() for m in model.modules() if not isinstance(m, skipped) for p in m.parameters(recurse=False))
+def _is_a(kind: Any, value: Any) -> bool:
+    """Whether a value is of this kind: int, bool, str, several of them, or a tuple of whole numbers."""
+    if isinstance(value, tuple):
+        return kind == tuple[int, ...] and all(type(part) is int for part in value)
+    return type(value) in (get_args(kind) or (kind,))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .pnb import PyramidNonLocal
+from .pnb import KERNELS, PyramidNonLocal
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,13 @@ class PNENConfig:
     scales: tuple[int, ...] = (2, 4, 8)  # downscaling of the reference maps; (1,) is the block of Wang et al.
     key_channels: int = 32
     value_channels: int = 64
-    block_kernel: int = 3
+    block_kernel: int | str = 3  # of the reference maps; 1, "stride", "2s-1"
+    block_bias: bool = False
+    query_per_scale: bool = False
     block_stages: tuple[int, ...] = ()  # stages (from 1) that have the block; empty: all of them
+    entry_bias: bool = True
+    dilated_bias: bool = False
+    exit_kernel: int = 3  # of the last convolution of an exit; 1 as in the authors' other networks
     init: str = (
         "identity"  # start as the identity: He, but zeros where a branch ends; "he", "author" (the authors' code)
     )
@@ -38,22 +43,24 @@ class PNENConfig:
             raise ValueError(f"expected at most 64 stages and dilations, got {self.stages} and {len(self.dilations)}")
         if not all(1 <= stage <= self.stages for stage in self.block_stages):
             raise ValueError(f"expected block_stages between 1 and {self.stages}, got {self.block_stages}")
-        if self.block_kernel not in (1, 3):
-            raise ValueError(f"expected block_kernel 1 or 3, got {self.block_kernel}")
+        if self.block_kernel not in KERNELS:
+            raise ValueError(f"expected block_kernel to be one of {KERNELS}, got {self.block_kernel!r}")
+        if self.exit_kernel not in (1, 3):
+            raise ValueError(f"expected exit_kernel 1 or 3, got {self.exit_kernel}")
         if self.init not in ("he", "author", "identity"):
             raise ValueError(f'expected init "he", "author" or "identity", got "{self.init}"')
 
 
 class DilatedResidual(nn.Module):
-    """x + conv(relu(bn(conv(x)))), both 3×3 convolutions with the same dilation and no bias."""
+    """x + conv(relu(bn(conv(x)))), both 3×3 convolutions with the same dilation."""
 
-    def __init__(self, channels: int, dilation: int):
+    def __init__(self, channels: int, dilation: int, bias: bool = False):
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, bias=False),
+            nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, bias=bias),
             nn.BatchNorm2d(channels),
             nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, bias=False),
+            nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, bias=bias),
         )
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) → (B, C, H, W)
@@ -61,15 +68,15 @@ class DilatedResidual(nn.Module):
 
 
 class Exit(nn.Sequential):
-    """Three 3×3 convolutions from features to the residual image of one stage."""
+    """Three convolutions from features to the residual image of one stage."""
 
-    def __init__(self, channels: int, image_channels: int):
+    def __init__(self, channels: int, image_channels: int, last_kernel: int = 3):
         super().__init__(
             nn.Conv2d(channels, channels, 3, padding=1),
             nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, padding=1),
             nn.ReLU(inplace=True),
-            nn.Conv2d(channels, image_channels, 3, padding=1),
+            nn.Conv2d(channels, image_channels, last_kernel, padding=last_kernel // 2),
         )
 
 
@@ -88,12 +95,23 @@ class PNEN(nn.Module):
         def block(stage: int) -> nn.Module:
             if not config.scales or (config.block_stages and stage not in config.block_stages):
                 return nn.Identity()
-            return PyramidNonLocal(c, config.key_channels, config.value_channels, config.scales, config.block_kernel)
+            return PyramidNonLocal(
+                c,
+                config.key_channels,
+                config.value_channels,
+                config.scales,
+                config.block_kernel,
+                config.query_per_scale,
+                config.block_bias,
+            )
 
-        self.entry = nn.Conv2d(config.image_channels, c, 3, padding=1)
-        self.dilated = nn.ModuleList(nn.Sequential(*(DilatedResidual(c, d) for d in config.dilations)) for _ in stages)
+        def dilated() -> nn.Module:
+            return nn.Sequential(*(DilatedResidual(c, d, config.dilated_bias) for d in config.dilations))
+
+        self.entry = nn.Conv2d(config.image_channels, c, 3, padding=1, bias=config.entry_bias)
+        self.dilated = nn.ModuleList(dilated() for _ in stages)
         self.blocks = nn.ModuleList(block(stage) for stage in stages)
-        self.exits = nn.ModuleList(Exit(c, config.image_channels) for _ in stages)
+        self.exits = nn.ModuleList(Exit(c, config.image_channels, config.exit_kernel) for _ in stages)
         self.output_weights = nn.Parameter(torch.full((config.stages,), 1 / config.stages))
         self.apply(self._initialise)
 
@@ -107,8 +125,9 @@ class PNEN(nn.Module):
         elif isinstance(module, nn.BatchNorm2d) and author:
             nn.init.normal_(module.weight, 1, 0.02)
         elif isinstance(module, PyramidNonLocal) and author:
-            for convolution in (module.query, *module.keys, *module.values, module.merge):
-                nn.init.xavier_uniform_(convolution.weight)
+            for layer in module.modules():
+                if isinstance(layer, nn.Conv2d):
+                    nn.init.xavier_uniform_(layer.weight)
         elif isinstance(module, (DilatedResidual, PyramidNonLocal, Exit)) and self.config.init == "identity":
             # With plain He the stages add up to pictures of 4 dB, and the first steps kill the exits' ReLUs.
             last = list(module.modules())[-1]  # each of the three ends with a convolution

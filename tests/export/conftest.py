@@ -14,7 +14,7 @@ from pnen_export.inputs import Input, make_batch
 from pnen_export.onnx_graph import export_graph
 from pnen_train.checkpoint import Checkpoint, save_checkpoint
 from pnen_train.models import build
-from pnen_train.models.pnb import PyramidNonLocal
+from pnen_train.models.pnb import PyramidNonLocal, as_pixels, queries
 
 SMALL = {"channels": 8, "stages": 2, "dilations": [1, 2], "key_channels": 8, "value_channels": 12, "init": "he"}
 NETWORKS = {
@@ -24,22 +24,31 @@ NETWORKS = {
     "last stage only": {"block_stages": [2], "scales": [2]},
     "without block": {"scales": []},
     "grey": {"stages": 1, "image_channels": 1, "scales": [2]},
+    "tiling": {"stages": 1, "scales": [2, 8], "block_kernel": "stride", "query_per_scale": True, "block_bias": True},
+}
+BLOCKS = {"scales": [2, 4], "key_channels": 6, "value_channels": 5, "before": [2]}
+OTHERS = {  # by name of the network or of a preset
+    "djf": {"channels": 8, "fused_channels": 8},
+    "ceilnet": {"channels": 8, "blocks": 1},
+    "ceilnet_single": {"channels": 8, "blocks": 1},
+    "resnet": {"channels": 8, "blocks": 1, "tail_channels": 12},
+    "rdn": {"channels": 8, "dense_layers": 2, "blocks": 2} | BLOCKS,
+    "memnet": {"channels": 8, "recursions": 2, "blocks": 2, "deeper": True} | BLOCKS,
 }
 
 
 def make_network(name: str = "pyramid", **settings: object) -> torch.nn.Module:
-    """A network of `NETWORKS` in evaluation mode; its pictures stay near [0, 1], its norms are not the identity."""
+    """A network of `NETWORKS` or `OTHERS` in evaluation mode; its pictures stay near [0, 1], its norms do something."""
     torch.manual_seed(0)
+    if name in OTHERS:
+        return make_other(name, OTHERS[name] | settings)
     model = build("pnen", SMALL | NETWORKS[name] | settings).eval()
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                for part in (module.weight, module.running_var):
-                    part.uniform_(0.5, 1.5)
-                for part in (module.bias, module.running_mean):
-                    part.normal_(0, 0.1)
+            shake(module)
             if isinstance(module, PyramidNonLocal):
-                module.query.weight.mul_(0.02)
+                for weight in module.query.parameters():
+                    weight.mul_(0.02)
                 module.merge.weight.mul_(0.2)
         for leave in model.exits:
             leave[-1].weight.mul_(0.1)
@@ -47,9 +56,46 @@ def make_network(name: str = "pyramid", **settings: object) -> torch.nn.Module:
     return model
 
 
+@torch.no_grad()
+def make_other(name: str, settings: dict) -> torch.nn.Module:
+    """Logits of a few units, and a final image with a standard deviation of 0.2 from the first one."""
+
+    def tame(block: PyramidNonLocal, inputs: tuple[torch.Tensor]) -> None:
+        keys = [as_pixels(key(inputs[0])).mT for key in block.keys]
+        asked = queries(block.query, inputs[0], len(keys))
+        largest = max(float((query @ key).abs().max()) for query, key in zip(asked, keys, strict=True))
+        for weight in block.query.parameters():
+            weight.mul_(4 / largest)
+
+    model = build(name, settings).eval()
+    for part in model.modules():
+        shake(part)
+        if isinstance(part, (torch.nn.Conv2d, torch.nn.ConvTranspose2d)):
+            torch.nn.init.kaiming_normal_(part.weight)
+    blocks = (part for part in model.modules() if isinstance(part, PyramidNonLocal))
+    hooks = [block.register_forward_pre_hook(tame) for block in blocks]
+    image = torch.rand(1, model.config.image_channels, 48, 48)
+    change = (model(image)[-1] - image).std()
+    for hook in hooks:
+        hook.remove()
+    last = [part for part in model.modules() if isinstance(part, torch.nn.Conv2d)][-1]
+    for weight in last.parameters():
+        weight.mul_(0.2 / change)
+    return model
+
+
+def shake(module: torch.nn.Module) -> None:
+    """Statistics of its own for a norm."""
+    if isinstance(module, torch.nn.BatchNorm2d):
+        for part in (module.weight, module.running_var):
+            torch.nn.init.uniform_(part, 0.5, 1.5)
+        for part in (module.bias, module.running_mean):
+            torch.nn.init.normal_(part, 0, 0.1)
+
+
 @pytest.fixture(scope="session")
 def network():
-    """network(name of `NETWORKS`, **settings) → a small network with random weights."""
+    """network(name of `NETWORKS` or `OTHERS`, **settings) → a small network with random weights."""
     return make_network
 
 
@@ -83,11 +129,11 @@ def session():
 
 @pytest.fixture(scope="session")
 def checkpoint():
-    """checkpoint(model, **training record) → a checkpoint as the trainer makes it."""
+    """checkpoint(model, network=its name, **training record) → a checkpoint as the trainer makes it."""
 
-    def make(model: torch.nn.Module | None = None, **training: object) -> Checkpoint:
+    def make(model: torch.nn.Module | None = None, network: str = "pnen", **training: object) -> Checkpoint:
         record = {"task": {"filter": "l0", "lambda": 0.02}, "crop": 48, "tile": 64, "tile_step": 40} | training
-        return Checkpoint.of("pnen", model or make_network(), step=7, training=record)
+        return Checkpoint.of(network, model or make_network(), step=7, training=record)
 
     return make
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pnen_export.block import DeployedBlock
-from pnen_train.models.pnb import PyramidNonLocal
+from pnen_train.models.pnb import KERNELS, PyramidNonLocal
 
 
 @pytest.mark.parametrize("equal_heads", [False, True])
@@ -16,6 +16,17 @@ def test_merge_in_the_values_and_filled_heads_change_nothing(
     torch.manual_seed(0)
     block = PyramidNonLocal(channels, key_channels, value_channels, scales).double()
     x = torch.randn(2, channels, 19, 30, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(DeployedBlock(block, equal_heads)(x), block(x), atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("equal_heads", [False, True])
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize(("query_per_scale", "bias"), [(True, True), (True, False), (False, True)])
+def test_variants_are_deployed_without_a_change(query_per_scale, bias, kernel, equal_heads):
+    torch.manual_seed(0)
+    block = PyramidNonLocal(8, 6, 5, (2, 8), kernel, query_per_scale, bias).double()
+    x = torch.randn(2, 8, 19, 30, dtype=torch.float64)
     with torch.no_grad():
         torch.testing.assert_close(DeployedBlock(block, equal_heads)(x), block(x), atol=1e-12, rtol=1e-12)
 

@@ -7,7 +7,8 @@ from torch import nn
 from pnen_export.deploy import Deployed
 from pnen_train.models.pnb import PyramidNonLocal
 
-NAMES = ["pyramid", "wide keys", "wang", "last stage only", "without block", "grey"]
+NAMES = ["pyramid", "wide keys", "wang", "last stage only", "without block", "grey", "tiling", "djf", "ceilnet",
+         "ceilnet_single", "resnet", "rdn", "memnet"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -19,9 +20,32 @@ def test_gives_the_final_image_of_the_trained_network(network, name, equal_heads
         torch.testing.assert_close(Deployed(model, equal_heads=equal_heads)(x), model(x)[-1], atol=2e-5, rtol=1e-5)
 
 
-def test_no_norm_and_no_trained_block_is_left(network):
-    modules = list(Deployed(network()).modules())
+@pytest.mark.parametrize("name", NAMES)
+def test_no_norm_and_no_trained_block_is_left(network, name):
+    modules = list(Deployed(network(name)).modules())
     assert not any(isinstance(module, (nn.BatchNorm2d, PyramidNonLocal)) for module in modules)
+
+
+@pytest.mark.parametrize("name", ["rdn", "memnet"])
+def test_attention_shows_in_the_pictures_that_are_compared(network, name):
+    model, x = network(name), torch.rand(1, 1, 37, 53)
+    with torch.inference_mode():
+        expected = model(x)[-1]
+        for block in model.modules():
+            if isinstance(block, PyramidNonLocal):
+                for weight in block.query.parameters():
+                    weight.zero_()
+        assert (model(x)[-1] - expected).abs().max() > 0.02
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_errs_little_and_gives_single_precision(network, name):
+    model = network(name)
+    x = torch.rand(1, model.config.image_channels, 16, 19)
+    with torch.inference_mode():
+        result = Deployed(model, "fp16")(x)
+        torch.testing.assert_close(result, model(x)[-1], atol=2 / 255, rtol=0)
+    assert result.dtype == torch.float32
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

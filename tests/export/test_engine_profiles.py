@@ -90,3 +90,4 @@ def test_fusion_is_judged_by_the_scores_only_where_they_can_be_seen():
     assert attention_fused(card(), up_to("48x48"), scores) is None  # kernels take more beside the scores
     assert attention_fused(card(), up_to("1080x1920"), 10**9) is None  # the builder's count wraps
     assert attention_fused(card(config={"scales": []}), up_to("8x96x96"), scores) is None
+    assert attention_fused(card(live_maps=45), up_to("8x96x96"), scores) is None  # features hide them, as in RDN

@@ -11,7 +11,7 @@ from onnx import TensorProto
 from pnen_export.deploy import Deployed
 from pnen_export.onnx_graph import export_graph
 
-NAMES = ["pyramid", "wide keys", "wang", "last stage only", "without block", "grey"]
+NAMES = ["pyramid", "wide keys", "wang", "last stage only", "without block", "grey", "tiling"]
 KINDS = [("fp32", "onnx"), ("fp32", "ort"), ("fp16", "onnx"), ("fp16", "ort")]
 SIZES = [(1, 16, 16), (1, 17, 16), (1, 37, 53), (2, 61, 90)]
 TOLERANCE = {"fp32": 2e-5, "fp16": 2e-3}  # of random networks with features of some units; the gate has its own

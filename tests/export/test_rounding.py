@@ -7,9 +7,10 @@ from pnen_export.deploy import Deployed
 from pnen_export.rounding import rounded, stored_in_half
 
 
-@pytest.mark.parametrize("name", ["pyramid", "wang", "without block"])
+@pytest.mark.parametrize("name", ["pyramid", "wang", "without block", "djf", "ceilnet", "resnet", "rdn", "memnet"])
 def test_errs_as_much_as_a_network_in_half(network, name):
-    model, x = network(name), torch.rand(1, 3, 16, 16)
+    model = network(name)
+    x = torch.rand(1, model.config.image_channels, 16, 16)
     half, simulated = Deployed(model, "fp16"), Deployed(model, "fp16").float()
     with torch.inference_mode():
         exact, real, unrounded = model(x)[-1], half(x), simulated(x)

@@ -29,6 +29,7 @@ cards = st.builds(
     training=plain,
     precision=st.sampled_from(["fp32", "fp16"]),
     target=st.sampled_from(["onnx", "ort"]),
+    live_maps=st.integers(1, 999),
     max_logit=st.none() | st.floats(0, 1e6),
     parity=plain,
     engine=plain,

@@ -19,6 +19,12 @@ def test_predicted_memory_is_what_onnx_runtime_was_measured_to_take(card, target
     assert 0.95 < predicted / (measured_mib * 2**20) < 1.35
 
 
+def test_predicted_memory_goes_with_the_maps_that_the_card_says_are_alive(card):
+    usual, more = (peak_bytes(card(target="ort", config=PNEN, live_maps=maps), 96, 96) for maps in (13, 53))
+    assert more * 13 == usual * 53
+    assert 0.95 < more / (2575 * 4 * 96 * 96) < 1.35  # MemNet was measured to take 2535 to 2630 numbers for a pixel
+
+
 @given(memory=st.integers(1, 4000), height=st.integers(16, 5000), width=st.integers(16, 5000),
        tile=st.none() | st.just("whole") | st.integers(16, 3000), target=st.sampled_from(["onnx", "ort"]))  # fmt: skip
 def test_no_tile_takes_more_than_is_allowed(card, memory, height, width, tile, target):

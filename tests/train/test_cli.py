@@ -233,7 +233,7 @@ def test_a_filter_that_cannot_be_is_wrong_usage(images, tmp_path, monkeypatch, a
 def test_help_lists_the_subcommands_without_importing_them_and_an_unknown_one_is_refused():
     code = "import sys; sys.modules['torch'] = None; from pnen_train.cli import main; main(['--help'])"
     help = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    for name in ("run", "evaluate", "study", "filter"):
+    for name in ("run", "evaluate", "study", "filter", "models"):
         assert f"  {name} " in help and call(name, "--help").exit_code == 0
     assert call("train").exit_code == 2
 

@@ -1,136 +1,70 @@
-"""Networks: parameter counts, the attention's oracle, sizes, gradients."""
+"""Every network of the registry: sizes, gradients, checkpoints; and what is PNEN's alone."""
 
-import numpy as np
 import pytest
 import torch
-from torch.profiler import profile
 
 from pnen_runtime.errors import UsageError
-from pnen_train.models import MODELS, build, count_parameters
-from pnen_train.models.attention import attend
-from pnen_train.models.pnb import PyramidNonLocal
+from pnen_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from pnen_train.models import MODELS, build
 
-SMALL = {"pnen": {"channels": 8, "stages": 2, "scales": [2, 4, 8], "key_channels": 8, "value_channels": 12}}
+BLOCKS = {"scales": [2, 4], "key_channels": 6, "value_channels": 5, "before": [1, 3]}
+SMALL = {
+    "pnen": {"channels": 8, "stages": 2, "scales": [2, 4, 8], "key_channels": 8, "value_channels": 12, "init": "he"},
+    "djf": {"channels": 7, "fused_channels": 6},
+    "ceilnet": {"channels": 6, "blocks": 2},
+    "resnet": {"channels": 8, "blocks": 2, "tail_channels": 10},
+    "rdn": {"channels": 6, "dense_layers": 2, "blocks": 3} | BLOCKS,
+    "memnet": {"channels": 6, "recursions": 2, "blocks": 3, "deeper": True} | BLOCKS,
+}
 
 
 def small(name, **settings):
     torch.manual_seed(0)
-    return build(name, SMALL[name] | {"init": "he"} | settings).eval()
+    return build(name, SMALL[name] | settings).eval()
 
 
-@pytest.mark.parametrize(
-    ("settings", "total", "without_norms"),
-    [
-        ({}, 1_877_068, 1_875_148),  # published 1875k
-        ({"scales": ()}, 1_336_396, 1_334_476),  # 1334k, without a block
-        ({"scales": (1,)}, 1_520_716, 1_518_796),  # 1519k, block of Wang et al.
-        ({"scales": (2,)}, 1_520_716, 1_518_796),
-        ({"scales": (4,)}, 1_520_716, 1_518_796),
-        ({"scales": (8,)}, 1_520_716, 1_518_796),
-        ({"scales": (2, 4)}, 1_698_892, 1_696_972),
-        ({"scales": (1,), "block_kernel": 1}, 1_373_260, 1_371_340),
-    ],
-)
-def test_parameter_counts_are_those_of_the_paper(settings, total, without_norms):
-    model = build("pnen", settings)
-    assert count_parameters(model) == total
-    assert count_parameters(model, norms=False) == without_norms
-
-
-def oracle(block, x):
-    """The block from its equation: float64, einsum, explicit patches instead of convolutions."""
-    image = x.double().numpy()
-    batch, channels, height, width = image.shape
-    padded = np.pad(image, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    theta = block.query.weight.detach().double().numpy()[:, :, 0, 0]
-    query = np.einsum("dc,bchw->bdhw", theta, image).reshape(batch, -1, height * width)
-    seen = []
-    for scale, key, value in zip(block.scales, block.keys, block.values, strict=True):
-        tops, lefts = range(0, height, scale), range(0, width, scale)
-        patches = np.stack(
-            [padded[:, :, t : t + 3, left : left + 3] for t in tops for left in lefts]
-        )  # (R, B, C, 3, 3)
-        k, v = (np.einsum("dcij,rbcij->brd", conv.weight.detach().double().numpy(), patches) for conv in (key, value))
-        logits = np.einsum("bdn,brd->bnr", query, k)
-        weights = np.exp(logits - logits.max(2, keepdims=True))
-        weights /= weights.sum(2, keepdims=True)
-        seen.append(np.einsum("bnr,bre->ben", weights, v))
-    merge = block.merge.weight.detach().double().numpy()[:, :, 0, 0]
-    return image + np.einsum("ce,ben->bcn", merge, np.concatenate(seen, 1)).reshape(batch, channels, height, width)
-
-
-@pytest.mark.parametrize(("height", "width"), [(16, 16), (17, 23), (33, 45), (24, 61)])
-@pytest.mark.parametrize("scales", [(1,), (4,), (2, 4, 8)])
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_block_equals_its_equation_at_odd_sizes(height, width, scales, memory_format):
-    torch.manual_seed(height)
-    block = PyramidNonLocal(6, 4, 5, scales)
-    x = torch.randn(2, 6, height, width)
-    with torch.no_grad():
-        result = block(x.contiguous(memory_format=memory_format))
-    np.testing.assert_allclose(result.numpy(), oracle(block, x), atol=2e-5)
-
-
-@pytest.mark.parametrize(("key_channels", "value_channels"), [(32, 64), (16, 32), (64, 32), (32, 32)])
-def test_attention_runs_on_the_fused_kernel(key_channels, value_channels):
-    block = PyramidNonLocal(16, key_channels, value_channels, (2, 4))
-    with profile() as record:
-        block(torch.randn(1, 16, 33, 45)).sum().backward()
-    kernels = {event.key for event in record.key_averages()}
-    assert "aten::_scaled_dot_product_flash_attention_for_cpu" in kernels
-    assert "aten::_scaled_dot_product_flash_attention_for_cpu_backward" in kernels
-    assert "aten::_scaled_dot_product_attention_math" not in kernels
-
-
-def test_attention_in_bfloat16_holds_the_scores_of_small_pictures_only(monkeypatch):
-    monkeypatch.setattr("pnen_train.models.attention.PLAIN_SCORES", 99 * 30 - 1)
-    parts = [torch.randn(1, pixels, 8).bfloat16() for pixels in (99, 30, 30)]
-    with profile() as record:
-        attend(*parts)
-    assert "aten::_scaled_dot_product_flash_attention_for_cpu" in {event.key for event in record.key_averages()}
-
-
-def test_attention_in_bfloat16_agrees_within_its_precision():
-    torch.manual_seed(0)
-    query, key, value = torch.randn(2, 99, 8), torch.randn(2, 30, 8), torch.randn(2, 30, 12)
-    low = attend(*(part.bfloat16() for part in (query, key, value)))
-    np.testing.assert_allclose(low.float().numpy(), attend(query, key, value).numpy(), atol=0.05)
-
-
-def test_scores_of_a_large_picture_are_never_held_at_once():
-    block = PyramidNonLocal(8, 8, 8, (2,)).eval()
-    with profile(profile_memory=True) as record, torch.inference_mode():
-        block(torch.randn(1, 8, 256, 256))
-    scores = 256 * 256 * 128 * 128 * 4
-    assert max(event.cpu_memory_usage for event in record.events()) < scores / 50
+def picture(model, batch, height, width):
+    return torch.rand(batch, model.config.image_channels, height, width)
 
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (33, 45), (61, 90)])
 def test_any_size_keeps_its_size(name, height, width):
+    model = small(name)
+    x = picture(model, 2, height, width)
     with torch.inference_mode():
-        images = small(name)(torch.rand(1, 3, height, width))
-    assert {image.shape for image in images} == {(1, 3, height, width)}
+        images = model(x)
+    assert isinstance(images, tuple)
+    assert {image.shape for image in images} == {x.shape}
     assert all(torch.isfinite(image).all() for image in images)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_gradient_reaches_every_parameter(name):
-    model = small(name).train()
-    sum(image.square().mean() for image in model(torch.rand(2, 3, 24, 32))).backward()
+    model = small(name)  # in evaluation mode: in training a norm cancels the bias in front of it
+    sum(image.square().mean() for image in model(picture(model, 2, 24, 32))).backward()
     without = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert not without
 
 
-def test_block_with_zero_merge_is_the_identity():
-    block = PyramidNonLocal(6, 4, 5, (2, 8))
-    torch.nn.init.zeros_(block.merge.weight)
-    x = torch.randn(1, 6, 19, 30)
-    torch.testing.assert_close(block(x), x)
+@pytest.mark.parametrize("name", MODELS)
+def test_checkpoint_gives_the_network_back(tmp_path, name):
+    model = small(name)
+    save_checkpoint(tmp_path / "model.pt", Checkpoint.of(name, model))
+    again, x = load_checkpoint(tmp_path / "model.pt").model(), picture(model, 1, 20, 25)
+    assert again.config == model.config
+    with torch.inference_mode():
+        for image, expected in zip(again(x), model(x), strict=True):
+            assert torch.equal(image, expected)
+
+
+def test_a_preset_is_its_network_with_its_settings_and_they_can_be_changed():
+    model = build("rdn_pnb", {"blocks": 12})
+    assert (model.config.scales, model.config.blocks) == ((2, 4, 8), 12)
 
 
 def test_network_starts_as_the_identity():
-    model = build("pnen", SMALL["pnen"]).eval()
+    model = small("pnen", init="identity")
     x = torch.rand(1, 3, 20, 31)
     for image in model(x):
         torch.testing.assert_close(image, x)
@@ -165,6 +99,17 @@ def test_a_block_can_sit_after_chosen_stages():
         ("pnen", {"channels": "many"}, "channels"),
         ("pnen", {"block_stages": [4]}, "block_stages between 1 and 3"),
         ("pnen", {"block_kernel": 5}, "block_kernel"),
+        ("pnen", {"block_kernel": 1.0}, "block_kernel to be like 3"),
+        ("pnen", {"block_bias": 1}, "block_bias to be like False"),
+        ("pnen", {"exit_kernel": 2}, "exit_kernel 1 or 3"),
+        ("djf", {"channels": 0}, "channels of at least 1"),
+        ("djf", {"channels": [8]}, "channels to be like 96"),
+        ("ceilnet", {"blocks": 10**9}, "at most 256 blocks"),
+        ("resnet", {"blocks": 10**9}, "at most 256 blocks"),
+        ("rdn", {"dense_layers": 10**9}, "at most 256 blocks of at most 64 dense_layers"),
+        ("rdn", {"scales": [2], "blocks": 10}, "before between 1 and 10"),
+        ("memnet", {"recursions": 10**9}, "at most 64 blocks and recursions"),
+        ("memnet", {"scales": [0]}, "scales of at least 1"),
         ("pnen", {"stages": 10**9}, "at most 64 stages"),
         ("pnen", {"init": "zeros"}, "init"),
     ],
