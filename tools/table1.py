@@ -1,0 +1,25 @@
+"""Table 1: networks that imitate smoothing filters. Rows are networks, columns are the filters they learnt.
+
+Usage: python tools/table1.py runs/* --on BSDS500/val
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from paper.command import show, smoothing_entries, smoothing_options
+from paper.published import TABLE1
+
+from pnen_runtime.commands import Command
+
+
+@click.command(cls=Command)
+@smoothing_options
+def main(runs: tuple[str, ...], folders: tuple[Path, ...], comma: bool, **how: Any) -> None:
+    """Score every RUN (a run folder, a checkpoint, or a bundled name) against its filter, and print Table 1."""
+    show(TABLE1, smoothing_entries(runs, folders, **how), comma)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
