@@ -59,7 +59,9 @@ def main(named: tuple[str, ...], side: int, batch: int, memory: bool, comma: boo
     if comma:
         return csv.writer(sys.stdout, lineterminator="\n").writerows([HEAD, *lines])
     where = torch.cuda.get_device_name(place) if place.type == "cuda" else f"{platform.machine()} CPU"
-    print(f"Table 3: resources at {side}x{side} pixels, memory at batch {batch}. {where}, PyTorch {torch.__version__}.\n")
+    print(
+        f"Table 3: resources at {side}x{side} pixels, memory at batch {batch}. {where}, PyTorch {torch.__version__}.\n"
+    )
     print("\n".join(rows_of([HEAD, *lines])))
     print("\nGMAC: 10⁹ multiplications with an addition for one image, in convolutions and the two products of each "
           "attention; GFLOP: two of them. Norms, activations, biases, sums and the softmax are not counted. "
@@ -84,7 +86,9 @@ def line(label: str, network: str, settings: dict[str, Any], side: int, batch: i
                     for way in {str(way): way for way in ways}.values()}  # fmt: skip
         gigabytes = [f"{measured[str(way)] / 1e9:.2f}" for way in ways]
     paper = TABLE3.get(label)
-    printed = [f"*{paper.gflop}*", f"*{paper.gigabytes}*", f"*{paper.psnr:.2f}*"] if paper and side == 96 else [NONE] * 3
+    printed = (
+        [f"*{paper.gflop}*", f"*{paper.gigabytes}*", f"*{paper.psnr:.2f}*"] if paper and side == 96 else [NONE] * 3
+    )
     counted = [f"{value:.2f}" for value in (convolutions, macs, 2 * convolutions, 2 * macs)]
     sizes = [f"{count_parameters(model, norms=norms):,}" for norms in (True, False)]
     return [label, *sizes, *counted, *gigabytes, *printed]

@@ -1,4 +1,4 @@
-"""A table of the paper as Markdown or as CSV: our figures, the published ones in columns of their own, and the budgets."""
+"""A table of the paper as Markdown or CSV: our figures, the published ones in columns of their own, the budgets."""
 
 import csv
 import io
@@ -49,8 +49,8 @@ def markdown(table: Table, entries: Sequence[Entry]) -> str:
         *rows_of([head, *lines]),
         "",
         *rows_of(_budgets(table, entries)),
-        "\nOurs: 8-bit results against 8-bit targets, means over images, and ± the deviation over seeds where there are "
-        "several. SSIM: Gaussian window of 11 pixels; 7x7: uniform window, which the authors' released code uses. "
+        "\nOurs: 8-bit results against 8-bit targets, means over images; ± is the deviation over seeds. "
+        "SSIM: Gaussian window of 11 pixels; 7x7: uniform window, which the authors' released code uses. "
         "Parameters without those of norms.",
         f"*Paper*: as printed by Zhu et al. 2020, for the full-size network; {table.caveat}.",
     ])  # fmt: skip
@@ -132,7 +132,9 @@ def _idle(entries: Sequence[Entry], column: str) -> str:
 def _figures(scores: list[Scores]) -> str:
     levels = [s.psnr for s in scores]
     spread = f" ± {pstdev(levels):.2f}" if len(scores) > 1 and all(map(math.isfinite, levels)) else ""
-    return f"{fmean(levels):.2f}{spread} / {fmean(s.ssim for s in scores):.4f} / {fmean(s.ssim_box7 for s in scores):.4f}"
+    return (
+        f"{fmean(levels):.2f}{spread} / {fmean(s.ssim for s in scores):.4f} / {fmean(s.ssim_box7 for s in scores):.4f}"
+    )
 
 
 def _printed(figures: Figures | None) -> str:
