@@ -1,10 +1,11 @@
-"""Smooth images with exported PNEN networks; needs no torch."""
+"""Smooth, denoise and enlarge images with exported PNEN networks; needs no torch."""
 
 from .card import Card
 from .errors import BackendMissing, CheckpointError, EngineError, ImageError, ParityError, PnenError, UsageError
 from .image import read_image, write_image
 from .models import bundled_models
 from .smoother import Info, Smoother
+from .upscaler import Upscaler
 
 __all__ = [
     "BackendMissing",
@@ -16,6 +17,7 @@ __all__ = [
     "ParityError",
     "PnenError",
     "Smoother",
+    "Upscaler",
     "UsageError",
     "bundled_models",
     "read_image",

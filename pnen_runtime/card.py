@@ -21,7 +21,9 @@ class Card:
     """
 
     network: str
-    task: dict[str, Any]  # {"filter": "l0", "lambda": 0.02, "kappa": 2.0}, or a sigma, or a scale
+    task: dict[
+        str, Any
+    ]  # {"filter": "l0", "strength": 0.02, "kappa": 2.0}, {"noise": 25} (σ in levels) or {"scale": 3}
     config: dict[str, Any] = field(default_factory=dict)  # settings of the network
     channels: int = 3  # 1 grey or 3 RGB
     training_crop: int = 96  # pixels a side

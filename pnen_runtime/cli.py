@@ -1,4 +1,4 @@
-"""pnen-smooth: smooth a picture or a folder of pictures."""
+"""pnen-smooth: smooth, denoise or enlarge a picture or a folder of pictures."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from .image import read_image, result_mode, write_image
 from .photo import SUFFIXES, check_format
 from .smoother import MEMORY_MB, Smoother
 from .tiles import Progress
+from .upscaler import Upscaler
 
 
 def parse_tile(text: str) -> int | Literal["whole"]:
@@ -67,13 +68,15 @@ def parse_tile(text: str) -> int | Literal["whole"]:
 def smooth(source: Path, target: Path, model: str, strength: float, force: bool, **settings: Any) -> None:
     """Smooth the picture IN, or every picture in the folder IN, and write OUT.
 
-    OUT is a file or a folder; in a folder the pictures keep their names.
+    OUT is a file or a folder; in a folder the pictures keep their names. What a model was trained for is what it does:
+    one for super-resolution enlarges.
     """
     pairs = pair_files(source, target)
     refuse_overwriting(pairs, force)
     failed = []
     with Smoother(model, **settings) as smoother:
         click.echo(smoother.info)
+        runs = Upscaler(smoother) if "scale" in smoother.card.task else smoother
         if source.is_dir():
             target.mkdir(parents=True, exist_ok=True)
         many = len(pairs) > 1
@@ -81,7 +84,7 @@ def smooth(source: Path, target: Path, model: str, strength: float, force: bool,
         with progress_bar("pictures" if many else "tiles") as show:
             for number, (picture, output) in enumerate(pairs, 1):
                 try:
-                    print(smooth_file(smoother, picture, output, strength, None if many else show))
+                    print(smooth_file(runs, picture, output, strength, None if many else show))
                 except ImageError as error:
                     if not source.is_dir():
                         raise
@@ -93,7 +96,9 @@ def smooth(source: Path, target: Path, model: str, strength: float, force: bool,
         raise PnenError(f"{len(failed)} of {len(pairs)} pictures failed: {', '.join(failed)}")
 
 
-def smooth_file(smoother: Smoother, picture: Path, output: Path, strength: float, progress: Progress | None) -> str:
+def smooth_file(
+    smoother: Smoother | Upscaler, picture: Path, output: Path, strength: float, progress: Progress | None
+) -> str:
     """Smooth one file; the line to say about it."""
     began = time.perf_counter()
     try:

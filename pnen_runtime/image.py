@@ -172,15 +172,18 @@ def full_scale(dtype: np.dtype) -> float:
     return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
 
 
-def to_batch(frames: np.ndarray, channels: int = 3) -> np.ndarray:
-    """(B, H, W, 1|3) or (H, W, 1|3) of any type → (B, channels, H, W) float32 in [0, 1]; grey is repeated to RGB."""
+def to_batch(frames: np.ndarray, channels: int = 3, *, clip: bool = True) -> np.ndarray:
+    """(B, H, W, 1|3) or (H, W, 1|3) of any type → (B, channels, H, W) float32 in [0, 1]; grey is repeated to RGB.
+
+    Without `clip` floats outside [0, 1] are kept.
+    """
     frames = frames if frames.ndim == 4 else frames[None]
     count, height, width, given = frames.shape
     if given != channels and given != 1:
         raise ImageError(f"expected a grey image for this network, got {given} channels; convert it first")
     batch = np.empty((count, channels, height, width), np.float32)
     np.divide(frames.transpose(0, 3, 1, 2), np.float32(full_scale(frames.dtype)), out=batch, casting="same_kind")
-    return np.clip(batch, 0, 1, out=batch) if frames.dtype.kind == "f" else batch
+    return np.clip(batch, 0, 1, out=batch) if clip and frames.dtype.kind == "f" else batch
 
 
 def from_batch(batch: np.ndarray, out: np.ndarray) -> None:

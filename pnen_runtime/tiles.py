@@ -33,6 +33,7 @@ def smooth_tiled(
     *,
     channels: int = 3,
     batch: int = 1,
+    clip: bool = True,
     out: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
@@ -48,6 +49,7 @@ def smooth_tiled(
         "feather" weighs the same tiles by a ramp over the overlap, so that no seam shows
     channels : what the network takes, 1 or 3
     batch : tiles given to `run` at once
+    clip : False keeps floats of the image that are outside [0, 1], as noise may be; the result is always clipped
     out : where to put the result; by default new, of the type of `image`. Floats give the values before rounding.
     progress : called after each batch with the tiles done and the tiles in all
 
@@ -71,7 +73,7 @@ def smooth_tiled(
 
     band = np.zeros((1, channels, high, width), np.float32)  # the rows still open, from the current tile's top
     for row, (top, below) in enumerate(pairwise([*rows, height])):
-        for first, smooth in _strip(run, image[top : top + high], columns, wide, channels, batch):
+        for first, smooth in _strip(run, image[top : top + high], columns, wide, channels, batch, clip):
             for column, pixels in enumerate(smooth, first):
                 left = columns[column]
                 weights = row_weights[row][:, None] * column_weights[column]
@@ -87,12 +89,12 @@ def smooth_tiled(
 
 
 def _strip(
-    run: Run, strip: np.ndarray, columns: list[int], wide: int, channels: int, batch: int
+    run: Run, strip: np.ndarray, columns: list[int], wide: int, channels: int, batch: int, clip: bool
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The smoothed tiles of one strip of rows: (number of the first, (B, C, h, w)) for each batch."""
     for first in range(0, len(columns), batch):
         tiles = [strip[:, left : left + wide] for left in columns[first : first + batch]]
-        yield first, run(to_batch(np.stack(tiles) if len(tiles) > 1 else tiles[0], channels))
+        yield first, run(to_batch(np.stack(tiles) if len(tiles) > 1 else tiles[0], channels, clip=clip))
 
 
 def tile_weights(begins: list[int], size: int, length: int, step: int, blend: Blend) -> list[np.ndarray]:

@@ -1,26 +1,18 @@
 """Recipes: everything a training run depends on besides the images, read strictly from TOML."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import tomllib
 
 from pnen_runtime.errors import UsageError
 
-from .filters import resolve
+from .tasks import NAMED_BY, channels_of, resolve_target
 
 RECIPES = Path(__file__).parent / "recipes"
-
-
-@dataclass(frozen=True)
-class Target:
-    """The filter that the network learns."""
-
-    filter: str = "l0"
-    settings: dict[str, Any] = field(default_factory=dict)  # of the filter; its defaults where left out
 
 
 @dataclass(frozen=True)
@@ -33,16 +25,24 @@ class Data:
 
 @dataclass(frozen=True)
 class Optimiser:
-    """Adam and its rate; the defaults are the paper's."""
+    """The loss, what makes it small, and its rate; the defaults are the paper's for smoothing."""
 
     steps: int = 400_000
+    method: str = "adam"  # or "sgd", with a momentum of 0.9
     learning_rate: float = 5e-4
     schedule: str = "plateau"  # halves the rate when the training loss stops falling; "cosine" takes it to minimum_rate
-    minimum_rate: float = 1e-4
+    minimum_rate: float = 1e-4  # of "plateau" and "cosine"
     warmup_steps: int = 0
     epoch_steps: int = 1000  # what the plateau rule averages over
     patience: int = 5  # epochs without a loss lower by 0.1 % before the rate is halved
+    decay: float = 0.5  # of "step", the third schedule: the rate is multiplied by it ...
+    decay_steps: int = 100_000  # ... every so many steps
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0  # largest norm of the gradient; 0: any
+    clip_step: float = 0.0  # largest norm of rate times gradient; 0: any
+    loss: str = "mse"  # of an image; "l1"; "ceilnet": the own losses of that network, on edges too
     deep_supervision: bool = True  # every exit has its own loss, Eq. 5; False: the last one only
+    mean_of_exits: bool = False  # the mean of these losses, as for MemNet, instead of their sum
 
 
 @dataclass(frozen=True)
@@ -54,74 +54,139 @@ class Run:
     evaluate_every: int = 1000  # steps: validation, picture
     checkpoint_every: int = 500  # steps
     validation_images: int = 10  # at most: spread evenly over the validation images given, or else held out of training
-    tile: int = 96  # pixels; of the validation, and the card's recommendation until it is measured
+    tile: int | Literal["whole"] = 96  # pixels; of the validation, and the card's recommendation until it is measured
     tile_step: int = 80  # pixels from one tile to the next
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole training run. `network` holds the network's name and its settings (see `pnen_train.models`)."""
+    """A whole training run.
+
+    `network` holds the network's name and its settings (see `pnen_train.models`), `target` what it learns (see
+    `pnen_train.tasks.resolve_target`).
+    """
 
     network: dict[str, Any]
-    target: Target = Target()
+    target: dict[str, Any] = field(default_factory=lambda: resolve_target({}))
     data: Data = Data()
     optimiser: Optimiser = Optimiser()
     run: Run = Run()
 
 
-SECTIONS: dict[str, type] = {"target": Target, "data": Data, "optimiser": Optimiser, "run": Run}
-CHOICES = {"schedule": ("plateau", "cosine"), "precision": ("fp32", "bf16")}
-LEAST = {"crop": 16, "tile": 16, "seed": 0, "minimum_rate": 0, "warmup_steps": 0, "patience": 0}  # others: 1
+SECTIONS: dict[str, type] = {"data": Data, "optimiser": Optimiser, "run": Run}
+CHOICES = {"schedule": ("plateau", "cosine", "step"), "precision": ("fp32", "bf16"), "method": ("adam", "sgd"),
+           "loss": ("mse", "l1", "ceilnet")}  # fmt: skip
+LEAST = {"crop": 16, "tile": 16, "seed": 0, "minimum_rate": 0, "warmup_steps": 0, "patience": 0, "weight_decay": 0,
+         "clip_norm": 0, "clip_step": 0}  # fmt: skip  # others: 1, or above 0
 KINDS: dict[type, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+BEGIN_ANEW = {"network": ("name",), "target": NAMED_BY}  # what changes these leaves no other setting of its section
 
 
-def read_recipe(recipe: str | Path) -> Recipe:
-    """A recipe by file or by the name of one that comes with the package; UsageError says what is wrong in it."""
-    path = Path(recipe)
-    if not path.is_file():
-        path = RECIPES / f"{recipe}.toml"
-    if not path.is_file():
-        names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
-        raise UsageError(f'no recipe "{recipe}": expected a TOML file or one of {names}')
+def read_recipe(recipe: str | Path, changes: Sequence[str] = ()) -> Recipe:
+    """A recipe by file or by the name of one that comes with the package, with "SECTION.KEY=VALUE" changed in it.
+
+    UsageError says what is wrong in it.
+    """
+    found = _read(recipe)
     try:
-        return recipe_from(tomllib.loads(path.read_text(encoding="utf-8")))
+        result = recipe_from(found)
+    except UsageError as error:
+        raise UsageError(f"{_find(recipe)}: {error}") from error
+    for change in changes:
+        try:
+            found = _changed(found, _parsed(change))
+            result = recipe_from(found)
+        except UsageError as error:
+            raise UsageError(f"--set {change}: {error}") from error
+    return result
+
+
+def _find(recipe: str | Path, beside: Path = Path()) -> Path:
+    for path in (beside / recipe, RECIPES / f"{recipe}.toml"):
+        if path.is_file():
+            return path
+    names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+    raise UsageError(f'no recipe "{recipe}": expected a TOML file or one of {names}')
+
+
+def _read(recipe: str | Path, beside: Path = Path(), extending: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The sections of a recipe, on top of those of the recipe that it extends."""
+    path = _find(recipe, beside)
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not valid TOML: {error}") from error
+    if "extends" not in found:
+        return found
+    base, extending = found.pop("extends"), (*extending, path.resolve())
+    if not isinstance(base, str):
+        raise UsageError(f"{path}: expected extends to be the name of a recipe, got {base!r}")
+    try:
+        again = _find(base, path.parent).resolve() in extending
     except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{path}: extends {error}") from error
+    if again:
+        raise UsageError(f"{path}: extends itself by way of {base}")
+    return _changed(_read(base, path.parent, extending), found)
+
+
+def _changed(sections: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections with these changes; another network or another target begins its section anew."""
+    result = dict(sections)
+    for name, change in changes.items():
+        before = sections.get(name, {})
+        both = isinstance(before, dict) and isinstance(change, dict)
+        if both and not any(key in change for key in BEGIN_ANEW.get(name, ())):
+            result[name] = before | change
+        else:
+            result[name] = change
+    return result
+
+
+def _parsed(change: str) -> dict[str, dict[str, Any]]:
+    """SECTION.KEY=VALUE as in TOML; a text may do without its quotes."""
+    where, equals, text = change.partition("=")
+    section, point, key = where.strip().partition(".")
+    if not (equals and point and section and key):
+        raise UsageError("expected SECTION.KEY=VALUE, such as target.filter=wmf")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    return {section: {key: value}}
 
 
 def recipe_from(found: Mapping[str, Any]) -> Recipe:
     """A recipe from nested dictionaries, as in TOML; unknown names, wrong types and impossible values are refused."""
     for name, section in found.items():
-        if name not in ("network", *SECTIONS):
-            raise UsageError(f"unknown section [{name}]; there are network, {', '.join(SECTIONS)}")
+        if name not in ("network", "target", *SECTIONS):
+            raise UsageError(f"unknown section [{name}]; there are network, target, {', '.join(SECTIONS)}")
         if not isinstance(section, dict):
             raise UsageError(f"expected a section [{name}], got {section!r}")
     if not isinstance(found.get("network", {}).get("name"), str):
         raise UsageError('expected a section [network] with a name, such as name = "pnen"')
-    if found["network"].get("image_channels", 3) != 3:
-        got = found["network"]["image_channels"]
-        raise UsageError(f"expected image_channels in [network] of 3, as the RGB pictures have, got {got!r}")
+    target = resolve_target(found.get("target", {}))
+    wanted = channels_of(target)
+    if (got := found["network"].get("image_channels", wanted)) != wanted:
+        pictures = {3: "RGB", 1: "grey"}[wanted]
+        raise UsageError(
+            f"expected image_channels in [network] of {wanted}, as the {pictures} pictures have, got {got!r}"
+        )
     parts = {name: _section(name, SECTIONS[name], found[name]) for name in SECTIONS if name in found}
-    recipe = Recipe(network=dict(found["network"]), **parts)
-    if recipe.run.tile_step > recipe.run.tile:
-        raise UsageError(f"expected tile_step in [run] of at most tile = {recipe.run.tile}, got {recipe.run.tile_step}")
+    recipe = Recipe(network=dict(found["network"]), target=target, **parts)
+    tile, step = recipe.run.tile, recipe.run.tile_step
+    if isinstance(tile, int) and step > tile:
+        raise UsageError(f"expected tile_step in [run] of at most tile = {tile}, got {step}")
     return recipe
 
 
 def _section(name: str, made_of: type, found: dict[str, Any]) -> Any:
-    if made_of is Target:  # the filter's own settings stand beside its name
-        settings = dict(found)
-        target = Target(settings.pop("filter", Target.filter), settings)
-        _check("filter in [target]", "filter", str, target.filter)
-        resolve(target.filter, settings)
-        return target
     kinds = get_type_hints(made_of)
     for key, value in found.items():
         if key not in kinds:
             raise UsageError(f'unknown setting "{key}" in [{name}]; there are {", ".join(kinds)}')
-        _check(f"{key} in [{name}]", key, kinds[key], value)
+        if (key, value) != ("tile", "whole"):
+            _check(f"{key} in [{name}]", key, int if key == "tile" else kinds[key], value)
     return made_of(**found)
 
 

@@ -1,6 +1,7 @@
 """Training batches of random patches; seed and step alone say which, so a resumed run sees the same ones."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,20 +11,26 @@ from torch import Tensor
 from .targets import Pair
 
 
-def to_tensor(images: NDArray[np.uint8]) -> Tensor:
-    """(B, H, W, C) uint8 → (B, C, H, W) float32 in [0, 1], stored channels last."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div(255)
+def to_tensor(images: NDArray[Any]) -> Tensor:
+    """(B, H, W, C) uint8, or floats in [0, 1] → (B, C, H, W) float32 in [0, 1], stored channels last."""
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
+    return tensor.float().div(255) if images.dtype == np.uint8 else tensor.float()
 
 
-def batch_of(pairs: Sequence[Pair], crop: int, batch: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
+def batch_of(
+    pairs: Sequence[Pair], crop: int, batch: int, seed: int, step: int, *, noise: float = 0
+) -> tuple[Tensor, Tensor]:
     """The batch of this step: inputs and targets, each (batch, C, crop, crop) in [0, 1].
 
     Images are drawn uniformly, then a place in them; input and target are flipped with probability 1/2 and turned by
     k·90 degrees alike. Targets were made from whole images, so the filter's view never ends at the edge of a patch.
+    Gaussian noise of this σ, in 8-bit levels, is drawn anew for every batch and added to the inputs, not clipped.
     """
     random = np.random.default_rng((seed, step))
     patches = [_patch(pairs[int(random.integers(len(pairs)))], crop, random) for _ in range(batch)]
     inputs, targets = (np.stack(part) for part in zip(*patches, strict=True))
+    if noise:
+        inputs = inputs / 255 + random.normal(0, noise / 255, inputs.shape)
     return to_tensor(inputs), to_tensor(targets)
 
 

@@ -15,47 +15,58 @@ from torch import nn
 
 from pnen_runtime.tiles import Blend, smooth_tiled
 
-from .metrics import psnr, ssim, ssim_box7
+from .metrics import levels, psnr, ssim, ssim_box7
 from .targets import Pair
 
-Smooth = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # (H, W, 3) → the same
+Smooth = Callable[[NDArray[Any]], NDArray[Any]]  # (H, W, C) uint8 or floats in [0, 1] → the same
 log = logging.getLogger("pnen")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Means over images, all of uint8 results against uint8 targets."""
+    """Means over images, all of 8-bit results against 8-bit targets."""
 
     psnr: float  # dB, of the images that differ from their targets; inf where none does
     ssim: float
     ssim_box7: float
     seconds: float  # for an image
     images: int
+    psnr_floor: float | None = None  # dB, of float results cut off to 8 bits, not rounded, as the authors' code does
 
     def record(self) -> dict[str, Any]:
         """For JSON, which knows no infinity."""
-        return {key: value if math.isfinite(value) else None for key, value in asdict(self).items()}
+        known = {key: value for key, value in asdict(self).items() if value is not None}
+        return {key: value if math.isfinite(value) else None for key, value in known.items()}
 
 
-def evaluate(smooth: Smooth, pairs: Iterable[Pair]) -> Scores:
-    """Score `smooth` on pairs of input and target, (H, W, 3) uint8 each; the mean is over images, not over pixels.
+def evaluate(smooth: Smooth, pairs: Iterable[Pair], shave: int = 0, *, quantise: bool = True) -> Scores:
+    """Score `smooth` on pairs of input and target, (H, W, C); the mean is over images, not over pixels.
 
-    The infinite PSNR of a result that equals its target is left out of the mean, with a warning.
+    `shave` pixels on each side are left out. Results of floats are first rounded to 8 bits; without `quantise` they
+    are scored as they are, which is how a noisy image is usually given its PSNR. The infinite PSNR of a result that
+    equals its target is left out of the mean, with a warning.
     """
-    rows = []
+    rows, floors = [], []
     for image, target in pairs:
         start = perf_counter()
         result = smooth(image)
         seconds = perf_counter() - start
-        rows.append((psnr(result, target), ssim(result, target), ssim_box7(result, target), seconds))
+        inner = tuple(slice(shave, side - shave) for side in target.shape[:2])
+        result, target = result[inner], target[inner]
+        if result.dtype != np.uint8 and quantise:
+            floors.append(psnr(levels(result, np.floor), target))
+            result = levels(result)
+        final = result if result.dtype == np.uint8 else 255.0 * result
+        rows.append((psnr(final, target), ssim(final, target), ssim_box7(final, target), seconds))
     if not rows:
         raise ValueError("expected at least one pair, got none")
-    levels, *others = zip(*rows, strict=True)
-    finite = [level for level in levels if math.isfinite(level)]
+    decibels, *others = zip(*rows, strict=True)
+    finite = [value for value in decibels if math.isfinite(value)]
     if len(finite) < len(rows):
         log.warning("%d of %d results equal their targets: left out of PSNR", len(rows) - len(finite), len(rows))
     similar, similar_box7, seconds = map(fmean, others)
-    return Scores(fmean(finite) if finite else math.inf, similar, similar_box7, seconds, len(rows))
+    floor = fmean(floors) if floors else None
+    return Scores(fmean(finite) if finite else math.inf, similar, similar_box7, seconds, len(rows), floor)
 
 
 def network_smoother(
@@ -65,11 +76,14 @@ def network_smoother(
     blend: Blend = "feather",
     device: str | torch.device = "cpu",
 ) -> Smooth:
-    """The network as a function of uint8 images, in the tiles that `pnen_runtime` would use."""
+    """The network as a function of images, in the tiles that `pnen_runtime` would use.
+
+    Floats come back as floats, and what is outside [0, 1] reaches the network as it is.
+    """
 
     @torch.inference_mode()
     def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         x = torch.from_numpy(batch).to(device, memory_format=torch.channels_last)
         return model(x)[-1].float().cpu().numpy()
 
-    return lambda image: smooth_tiled(run, image, tile, step, blend)
+    return lambda image: smooth_tiled(run, image, tile, step, blend, channels=image.shape[2], clip=False)

@@ -1,15 +1,36 @@
-"""The loss of the smoothing task."""
+"""The losses of the tasks."""
 
 from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from .config import Optimiser
+from .models.ceilnet import edge_map
 
-def smoothing_loss(images: Sequence[Tensor], target: Tensor, deep_supervision: bool = True) -> Tensor:
-    """Σ MSE over the supervised images, weight 1 each (Eq. 5); without deep supervision the last image's alone.
+DISTANCES = {"mse": F.mse_loss, "l1": F.l1_loss}
 
-    Images and target are (B, C, H, W) in [0, 1]; the mean runs over batch, channels and pixels. Returns a scalar.
+
+def training_loss(images: Sequence[Tensor], target: Tensor, settings: Optimiser, edges: Tensor | None = None) -> Tensor:
+    """Σ MSE over the supervised images, weight 1 each (Eq. 5), or what `settings` say instead.
+
+    Images and target are (B, C, H, W) in [0, 1]; the mean runs over batch, channels and pixels. `edges` are those that
+    CEILNet predicts, for its own loss. Returns a scalar.
     """
-    first, *rest = (F.mse_loss(image.float(), target) for image in (images if deep_supervision else images[-1:]))
-    return sum(rest, first)
+    if settings.loss == "ceilnet":
+        return ceilnet_loss(images[-1].float(), target, edges)
+    distance = DISTANCES[settings.loss]
+    losses = [distance(image.float(), target) for image in (images if settings.deep_supervision else images[-1:])]
+    total = sum(losses[1:], losses[0])
+    return total / len(losses) if settings.mean_of_exits else total
+
+
+def ceilnet_loss(image: Tensor, target: Tensor, edges: Tensor | None) -> Tensor:
+    """Fan et al. 2017: 0.2 MSE(image) + 0.4 mean |∂ error| along columns and along rows, and 0.4 MSE(edges).
+
+    The weights are for images in [0, 255], which 65025 and 255 stand for; edges are in the unit of `edge_map`.
+    """
+    error = image - target
+    across, down = error.diff(dim=3).abs().mean(), error.diff(dim=2).abs().mean()
+    loss = 0.2 * 255**2 * error.square().mean() + 0.4 * 255 * (across + down)
+    return loss if edges is None else loss + 0.4 * F.mse_loss(edges.float(), edge_map(target))

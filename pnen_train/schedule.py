@@ -28,6 +28,8 @@ class Schedule:
         if s.schedule == "cosine":
             progress = min(1.0, max(0, step - s.warmup_steps) / max(1, s.steps - s.warmup_steps))
             rate = low + (rate - low) * (0.5 + 0.5 * math.cos(math.pi * progress))
+        elif s.schedule == "step":
+            rate *= s.decay ** (step // s.decay_steps)
         else:
             rate = max(low, rate * self.factor)
         return rate * min(1.0, (step + 1) / s.warmup_steps) if s.warmup_steps else rate

@@ -6,23 +6,23 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from pnen_runtime.commands import version as own_version
-from pnen_runtime.errors import CheckpointError
+from pnen_runtime.errors import CheckpointError, UsageError
 
 from .checkpoint import Checkpoint, load_checkpoint
-from .config import Recipe
+from .config import Optimiser, Recipe
 from .device import put
-from .filters import resolve
 from .models import build
+from .models.ceilnet import CEILNet
 from .schedule import Schedule
 from .targets import Pair
+from .tasks import channels_of, resolve_target
+from .versions import versions
 
 log = logging.getLogger("pnen")
 
@@ -47,9 +47,9 @@ class State:
         """Before the first step; the seed is the recipe's."""
         torch.manual_seed(recipe.run.seed)
         model = put(build_network(recipe), device)
-        task = {"filter": recipe.target.filter, **resolve(recipe.target.filter, recipe.target.settings)}
-        record = {"task": task, "crop": recipe.data.crop, "tile": recipe.run.tile, "tile_step": recipe.run.tile_step}
-        return cls(recipe, model, _adam(recipe, model), Schedule(recipe.optimiser), _sha256(pairs),
+        run = recipe.run
+        record = {"task": recipe.target, "crop": recipe.data.crop, "tile": run.tile, "tile_step": run.tile_step}
+        return cls(recipe, model, _optimiser(recipe, model), Schedule(recipe.optimiser), _sha256(pairs),
                    record | _circumstances(recipe, pairs, device))  # fmt: skip
 
     @classmethod
@@ -63,7 +63,7 @@ class State:
         if found.resume is None:
             raise CheckpointError(f"{path}: expected a checkpoint to resume from (last.pt), got one without that state")
         kept, images = found.resume, _sha256(pairs)
-        before, after = (_resolved(json.loads(text)) for text in (kept["recipe"], json.dumps(asdict(recipe))))
+        before, after = _completed(json.loads(kept["recipe"])), json.loads(json.dumps(asdict(recipe)))
         for name, was, now in _differences(before, after):
             if name == "optimiser.steps":
                 if recipe.optimiser.schedule == "cosine":
@@ -74,7 +74,7 @@ class State:
         if kept.get("images", images) != images:
             raise CheckpointError(f"{path}: expected the images and targets that the run began with, got others")
         model = put(found.model().train(), device)
-        optimiser = _adam(recipe, model)
+        optimiser = _optimiser(recipe, model)
         optimiser.load_state_dict(kept["optimiser"])
         schedule = Schedule(recipe.optimiser, **kept["schedule"])
         record = found.training | _circumstances(recipe, pairs, device)
@@ -105,19 +105,26 @@ class State:
 
 
 def build_network(recipe: Recipe) -> nn.Module:
-    """The recipe's network, with random weights."""
-    settings = dict(recipe.network)
-    return build(settings.pop("name"), settings)
+    """The recipe's network, with random weights and the channels of its task."""
+    settings = {"image_channels": channels_of(recipe.target)} | recipe.network
+    name = settings.pop("name")
+    model = build(name, settings)
+    if recipe.optimiser.loss == "ceilnet" and not isinstance(model, CEILNet):
+        raise UsageError(f'expected a CEILNet for loss = "ceilnet" in [optimiser], got network {name}')
+    return model
 
 
-def _adam(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.Adam(model.parameters(), lr=recipe.optimiser.learning_rate, fused=True)
+def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    s = recipe.optimiser
+    common: dict[str, Any] = {"lr": s.learning_rate, "weight_decay": s.weight_decay, "fused": True}
+    if s.method == "sgd":
+        return torch.optim.SGD(model.parameters(), momentum=0.9, **common)
+    return torch.optim.Adam(model.parameters(), **common)
 
 
 def _circumstances(recipe: Recipe, pairs: Sequence[Pair], device: torch.device) -> dict[str, Any]:
     """What the figures of a run may depend on."""
-    versions = {"torch": str(torch.__version__), "numpy": version("numpy"), "pnen": own_version()}
-    return {"recipe": asdict(recipe), "images": len(pairs), "device": str(device), **versions}
+    return {"recipe": asdict(recipe), "images": len(pairs), "device": str(device), **versions()}
 
 
 def _sha256(pairs: Sequence[Pair]) -> str:
@@ -128,10 +135,12 @@ def _sha256(pairs: Sequence[Pair]) -> str:
     return digest.hexdigest()
 
 
-def _resolved(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The recipe's record with all settings of its filter, so that a default written out is no difference."""
-    target = recipe["target"]
-    return recipe | {"target": target | {"settings": resolve(target["filter"], target["settings"])}}
+def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The record of a recipe as it is written now: an older one lacks settings, and has the filter's in a part."""
+    target = dict(recipe["target"])
+    settings = target.pop("settings", {})
+    optimiser = asdict(Optimiser()) | recipe["optimiser"]
+    return recipe | {"target": resolve_target(target | settings), "optimiser": optimiser}
 
 
 def _differences(was: dict[str, Any], now: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -36,12 +36,14 @@ def study(
     pairs: Sequence[Pair],
     tiles: Sequence[tuple[Tile, int | None]] = TILES,
     device: str | torch.device = "cpu",
+    shave: int = 0,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[TileScore]:
     """Score a network on the same pairs with each tile (pixels a side, and pixels from one tile to the next)."""
     rows = []
     for tile, step in tiles:
-        rows.append(TileScore(tile, step, evaluate(network_smoother(model, tile, step, device=device), pairs)))
+        scores = evaluate(network_smoother(model, tile, step, device=device), pairs, shave)
+        rows.append(TileScore(tile, step, scores))
         progress(len(rows), len(tiles))
     return rows
 

@@ -20,9 +20,11 @@ from pnen_runtime.photo import SUFFIXES
 from .filters import ROUNDING, VERSIONS, filter_image, libraries, resolve
 from .metrics import psnr, ssim
 from .parallel import Progress, in_parallel
+from .pictures import read_picture
 
 SMALLEST = 16  # pixels a side, of what is scored
-Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # input and target, both (H, W, 3)
+# Input and target, both (H, W, C): uint8, or an input of float32 in [0, 1] that was never rounded.
+Pair = tuple[NDArray[Any], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -125,21 +127,13 @@ def load_pairs(
         named = by_stem(find_images([targets]), "either could be the target")
 
     def load(path: Path) -> Pair:
-        image = _read(path, smallest)
+        image = read_picture(path, smallest)
         if targets is not None:
             return image, _ready_target(path, image, named, targets)
         assert maker is not None, "expected a maker or a folder of targets"
         return image, maker.target(image)
 
     return list(in_parallel(load, paths, progress))
-
-
-def _read(path: Path, smallest: int) -> NDArray[np.uint8]:
-    image = read_rgb(path)
-    height, width = image.shape[:2]
-    if min(height, width) < smallest:
-        raise ImageError(f"{path}: expected at least {smallest} pixels a side, got {width}x{height}; take it out")
-    return image
 
 
 def _ready_target(path: Path, image: NDArray[np.uint8], named: Mapping[str, Path], folder: Path) -> NDArray[np.uint8]:

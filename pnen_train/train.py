@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import nn
 
 from pnen_runtime.errors import PnenError
 
@@ -19,13 +20,15 @@ from .data import batch_of
 from .device import pick_device
 from .evaluate import Scores, evaluate, network_smoother
 from .interrupts import held_interrupts
-from .loss import smoothing_loss
+from .loss import training_loss
+from .metrics import levels
 from .run_folder import RunFolder
 from .state import State
 from .targets import Pair
+from .tasks import task_of
 
 Watch = Callable[[int, float, float], None]  # step, loss, PSNR of the batch in dB
-Report = Callable[[int, Scores], None]  # step, validation scores
+Report = Callable[[int, Scores, float], None]  # step, validation scores, steps per second so far
 
 
 class Stopped(KeyboardInterrupt):
@@ -45,9 +48,10 @@ def train(
 ) -> Checkpoint:
     """Train a network by its recipe and leave checkpoints, metrics and pictures in `folder`.
 
-    `pairs` and `validation` hold inputs and targets, (H, W, 3) uint8. With `resume` the run in `folder` goes on; on the
-    CPU, with the same number of threads, it ends with exactly the weights that an uninterrupted run gives. Ctrl-C and
-    SIGTERM save before they end the run, as Stopped. Returns the last checkpoint.
+    `pairs` and `validation` hold inputs and targets, as the recipe's task makes them to train on and to score. With
+    `resume` the run in `folder` goes on; on the CPU, with the same number of threads, it ends with exactly the weights
+    that an uninterrupted run gives. Ctrl-C and SIGTERM save before they end the run, as Stopped. Returns the last
+    checkpoint.
 
     Raises UsageError, CheckpointError, BackendMissing, or PnenError where the loss is not finite any more.
     """
@@ -57,21 +61,21 @@ def train(
     torch.set_float32_matmul_precision("high" if place.type == "cuda" else "highest")
     state = State.resumed(files.last, recipe, pairs, place) if resume else State.fresh(recipe, pairs, place)
     files.start(recipe, state.step)
-    before = time.perf_counter() - state.seconds
     try:
         with held_interrupts() as interrupted:
             save_checkpoint(files.last, state.checkpoint(resumable=True))  # a full disk shows now, not after hours
             while not state.finished:
+                began = time.perf_counter()
                 loss, error = train_step(state, pairs, place)
+                state.seconds += time.perf_counter() - began
                 watch(state.step, loss, decibels(error))
-                state.seconds = time.perf_counter() - before
                 if state.step % recipe.run.evaluate_every == 0 or state.finished:
                     scores, picture = validate(state, validation, place)
                     row = {"step": state.step, "loss": loss, "train_psnr": decibels(float(np.mean(state.errors))),
                            "rate": state.schedule.rate(state.step), "psnr": scores.psnr, "ssim": scores.ssim,
                            "seconds": round(state.seconds, 1)}  # fmt: skip
                     files.note(row, picture)
-                    report(state.step, scores)
+                    report(state.step, scores, state.step / state.seconds)
                     state.training["validation"], state.errors = scores.record(), []
                     if scores.psnr > state.best:
                         state.best = scores.psnr
@@ -91,19 +95,27 @@ def train(
 
 def train_step(state: State, pairs: Sequence[Pair], device: torch.device) -> tuple[float, float]:
     """One step of the optimiser. Returns the loss and the mean square error of the final image."""
-    recipe = state.recipe
-    batch = batch_of(pairs, recipe.data.crop, recipe.data.batch, recipe.run.seed, state.step)
+    recipe, settings, edges = state.recipe, state.recipe.optimiser, None
+    noise = recipe.target.get("noise", 0)
+    batch = batch_of(pairs, recipe.data.crop, recipe.data.batch, recipe.run.seed, state.step, noise=noise)
     inputs, targets = (part.to(device, non_blocking=True) for part in batch)
+    rate = state.schedule.rate(state.step)
     for group in state.optimiser.param_groups:
-        group["lr"] = state.schedule.rate(state.step)
+        group["lr"] = rate
     with torch.autocast(device.type, torch.bfloat16, enabled=recipe.run.precision == "bf16"):
-        images = state.model(inputs)
-    loss = smoothing_loss(images, targets, recipe.optimiser.deep_supervision)
+        if settings.loss == "ceilnet":
+            edges, *images = state.model.edges_and_image(inputs)  # type: ignore[operator]
+        else:
+            images = state.model(inputs)
+    loss = training_loss(images, targets, settings, edges)
     value, error = loss.item(), F.mse_loss(images[-1].detach().float(), targets).item()
     if not math.isfinite(value):
         raise PnenError(f"the loss is not finite at step {state.step + 1}; lower learning_rate, or train in fp32")
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
+    most = min(settings.clip_norm or math.inf, (settings.clip_step or math.inf) / rate)
+    if math.isfinite(most):
+        nn.utils.clip_grad_norm_(state.model.parameters(), most)
     state.optimiser.step()
     state.step += 1
     state.schedule.saw(value, state.step)
@@ -115,9 +127,10 @@ def validate(state: State, validation: Sequence[Pair], device: torch.device) -> 
     """Scores on the validation pairs, and input, output and target of the first one side by side."""
     state.model.eval()
     smooth = network_smoother(state.model, state.recipe.run.tile, state.recipe.run.tile_step, device=device)
-    scores = evaluate(smooth, validation)
+    scores = evaluate(smooth, validation, task_of(state.recipe.target).shave)
     image, target = validation[0]
-    picture = np.concatenate([image, smooth(image), target], axis=1)
+    shown = (part if part.dtype == np.uint8 else levels(part) for part in (image, smooth(image), target))
+    picture = np.concatenate(list(shown), axis=1)
     state.model.train()
     return scores, picture
 

@@ -15,13 +15,13 @@ from ..device import pick_device, put
 from ..evaluate import evaluate, network_smoother
 from ..progress import bar
 from ..targets import Pair, find_images
-from .options import FOLDER, TileSize, device, file_to_write, images, maker_of, model, pairs_of
+from .options import FOLDER, TileSize, device, file_to_write, images, model, pairs_of, task_learnt
 
 
 @click.command("evaluate", cls=Command)
 @model
 @images
-@click.option("--targets", type=FOLDER, help="Ready targets; otherwise the filter that the network learnt makes them.")
+@click.option("--targets", type=FOLDER, help="Ready targets; otherwise the task that the network learnt makes them.")
 @click.option("--tile", type=TileSize(), help="Pixels a side.  [default: what the checkpoint recommends]")
 @click.option("--tile-step", metavar="PIXELS", type=click.IntRange(min=1), help="From one tile to the next.")
 @click.option("--blend", type=click.Choice(["feather", "uniform"]), default="feather", show_default=True)
@@ -48,11 +48,13 @@ def command(
     own = found.training.get("tile", 96), found.training.get("tile_step", 80)
     tile = own[0] if tile is None else tile
     step = tile_step or (own[1] if tile == own[0] else None)
-    maker = None if targets else maker_of(found.training, "; add --targets")
-    pairs = pairs_of(find_images(images)[:limit], maker, targets)
+    task = task_learnt(found.training, targets)
+    pairs = pairs_of(task.scored, task.name, find_images(images)[:limit])
     with bar("scoring", len(pairs)) as advance:
-        smoothed = evaluate(network_smoother(network, tile, step, blend, device=place), _watched(pairs, advance))
-    rows = {"doing nothing": evaluate(lambda image: image, pairs), f"{found.network}, tile {tile}": smoothed}
+        smooth = network_smoother(network, tile, step, blend, device=place)
+        smoothed = evaluate(smooth, _watched(pairs, advance), task.shave)
+    nothing = evaluate(task.nothing, pairs, task.shave, quantise=False)
+    rows = {task.nothing_name: nothing, f"{found.network}, tile {tile}": smoothed}
     record = {name: scores.record() for name, scores in rows.items()}
     if file is not None:
         found.training["scores"] = {"images": len(pairs), "tile": tile, "tile_step": step, "blend": blend,

@@ -9,7 +9,8 @@ import click
 from pnen_runtime.errors import UsageError
 
 from ..progress import bar
-from ..targets import SMALLEST, Maker, Pair, load_pairs
+from ..targets import SMALLEST, Pair
+from ..tasks import Load, Task, task_of
 
 THERE = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -32,20 +33,17 @@ class TileSize(click.ParamType):
         return int(value)
 
 
-def pairs_of(
-    paths: Sequence[Path], maker: Maker | None, targets: Path | None = None, smallest: int = SMALLEST
-) -> list[Pair]:
-    """The pairs, behind a progress bar."""
-    with bar("reading" if maker is None else f"{maker.filter} targets", len(paths)) as advance:
-        return load_pairs(paths, maker, targets, smallest=smallest, progress=advance)
+def pairs_of(load: Load, name: str, paths: Sequence[Path], smallest: int = SMALLEST) -> list[Pair]:
+    """What `load` makes of the pictures, behind a progress bar of this name."""
+    with bar(name, len(paths)) as advance:
+        return load(paths, smallest, advance)
 
 
-def maker_of(training: Mapping[str, Any], alternative: str = "") -> Maker:
-    """What made the targets that a checkpoint with this record learnt from; UsageError where it does not say."""
-    task = dict(training.get("task", {}))
-    if "filter" not in task:
-        raise UsageError(f"the checkpoint does not say which filter it learnt{alternative}")
-    return Maker.of(task.pop("filter"), task)
+def task_learnt(training: Mapping[str, Any], ready: Path | None = None) -> Task:
+    """The task of a checkpoint with this record; UsageError where it does not say and there are no ready targets."""
+    if not training.get("task") and ready is None:
+        raise UsageError("the checkpoint does not say which filter it learnt; score it with evaluate and --targets")
+    return task_of(training.get("task") or {}, ready)
 
 
 def file_to_write(checkpoint: str) -> Path:

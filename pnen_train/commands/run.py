@@ -1,9 +1,9 @@
 """`pnen-train run`: from a recipe and images to a run folder."""
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
-from time import perf_counter
 
 import click
 import torch
@@ -18,7 +18,8 @@ from ..evaluate import Scores
 from ..models import count_parameters
 from ..progress import bar, say
 from ..state import build_network
-from ..targets import Maker, find_images, spread
+from ..targets import find_images, spread
+from ..tasks import task_of
 from ..train import Stopped, train
 from .options import FOLDER, THERE, device, pairs_of
 
@@ -30,7 +31,15 @@ from .options import FOLDER, THERE, device, pairs_of
 @click.option("--validation", multiple=True, type=THERE, help="Images to score on, instead of some held out "
               "of IMAGES; of many, as many as the recipe's validation_images, spread evenly.")  # fmt: skip
 @click.option("--targets", type=FOLDER, help="Ready targets of all images, named as they are; otherwise the recipe's "
-              "filter makes them, and keeps them.")  # fmt: skip
+              "task makes them.")  # fmt: skip
+@click.option(
+    "--set",
+    "changes",
+    metavar="SECTION.KEY=VALUE",
+    multiple=True,
+    help="Change the recipe, such as "
+    "target.filter=wmf or network.scales=[8]; another network or target begins its section anew.",
+)
 @click.option("--steps", metavar="STEPS", type=click.IntRange(min=1), help="Instead of the recipe's.")
 @click.option("--seed", metavar="NUMBER", type=click.IntRange(min=0), help="Instead of the recipe's.")
 @device
@@ -43,6 +52,7 @@ def command(
     out: Path | None,
     validation: tuple[Path, ...],
     targets: Path | None,
+    changes: tuple[str, ...],
     steps: int | None,
     seed: int | None,
     device: str,
@@ -51,11 +61,11 @@ def command(
     dry_run: bool,
 ) -> None:
     """Train the network of RECIPE (a TOML file or a name) on the pictures in IMAGES (files or folders)."""
-    name, plan = Path(recipe).stem, override(read_recipe(recipe), steps=steps, seed=seed)
-    network = build_network(plan)
-    maker = Maker.of(plan.target.filter, plan.target.settings)
+    name = "-".join([Path(recipe).stem, *(re.sub(r"[^\w.+-]+", "_", change.partition("=")[2]) for change in changes)])
+    plan = override(read_recipe(recipe, changes), steps=steps, seed=seed)
+    network, task = build_network(plan), task_of(plan.target, targets)
     if dry_run:
-        settings = asdict(plan) | {"target": {"filter": maker.filter, **maker.settings}}
+        settings = asdict(plan)
         settings["network"] |= asdict(network.config)  # type: ignore[call-overload]
         return click.echo(json.dumps(settings | {"parameters": count_parameters(network)}, indent=1))
     place = pick_device(device)
@@ -64,24 +74,24 @@ def command(
     out = out or Path("runs") / name
     first = _first_step(out, resume)
     paths, scored = _split(images, validation, plan)
-    pairs = pairs_of(paths, None if targets else maker, targets, plan.data.crop)
-    held = pairs_of(scored, None if targets else maker, targets)
+    pairs = pairs_of(task.training, task.name, paths, plan.data.crop)
+    held = pairs_of(task.scored, task.name, scored)
     origin = "" if validation else f" held out of IMAGES, {scored[0].name} to {scored[-1].name}"
     say(f"{name}: {count_parameters(network):,} parameters, {len(pairs)} images, scored on {len(held)}{origin}, "
         f"{place}, step {first} of {plan.optimiser.steps}, into {out}")  # fmt: skip
-    started = perf_counter()
 
-    def report(step: int, scores: Scores) -> None:
-        rate = (step - first) / (perf_counter() - started)
+    def report(step: int, scores: Scores, rate: float) -> None:
         say(f"step {step}: PSNR {scores.psnr:.2f} dB, SSIM {scores.ssim:.4f}, {rate:.3g} it/s")
 
     try:
         with bar(name, plan.optimiser.steps, "loss {loss:.5f}  PSNR {psnr:.2f}", done=first) as advance:
-            train(plan, pairs, held, out, device=device, resume=resume, report=report,
-                  watch=lambda step, loss, psnr: advance(step, loss=loss, psnr=psnr))  # fmt: skip
+            last = train(plan, pairs, held, out, device=device, resume=resume, report=report,
+                         watch=lambda step, loss, psnr: advance(step, loss=loss, psnr=psnr))  # fmt: skip
     except Stopped:
         say(f"saved: {out / 'last.pt'}; go on with the same command and --resume")
         raise
+    if last.step == first:
+        return say(f"{out}: was finished at step {first} and is as it was; --steps takes it further")
     say(f"written: {out / 'last.pt'}, {out / 'best.pt'}; export it with: pnen-export {out / 'best.pt'}")
 
 

@@ -11,7 +11,7 @@ from ..device import pick_device, put
 from ..progress import bar
 from ..study import TILES, recommended, study
 from ..targets import find_images, spread
-from .options import device, file_to_write, images, maker_of, model, pairs_of
+from .options import device, file_to_write, images, model, pairs_of, task_learnt
 
 
 @click.command("study", cls=Command)
@@ -25,9 +25,10 @@ def command(checkpoint: str, images: tuple[Path, ...], limit: int, device: str, 
     file = file_to_write(checkpoint) if write else None
     found, place = load_checkpoint(checkpoint), pick_device(device)
     network = put(found.model(), place)
-    pairs = pairs_of(spread(find_images(images), limit), maker_of(found.training))
+    task = task_learnt(found.training)
+    pairs = pairs_of(task.scored, task.name, spread(find_images(images), limit))
     with bar("tiles", len(TILES)) as advance:
-        rows = study(network, pairs, device=place, progress=advance)
+        rows = study(network, pairs, device=place, shave=task.shave, progress=advance)
     click.echo(f"tile   step   PSNR dB    SSIM   s/image   ({len(pairs)} images)")
     for row in rows:
         s = row.scores

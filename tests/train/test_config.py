@@ -6,7 +6,6 @@ import pytest
 
 from pnen_runtime.errors import UsageError
 from pnen_train.config import RECIPES, Data, Optimiser, Recipe, Run, override, read_recipe, recipe_from
-from pnen_train.filters import resolve
 from pnen_train.state import build_network
 
 NETWORK = '[network]\nname = "pnen"\n'
@@ -15,8 +14,12 @@ NETWORK = '[network]\nname = "pnen"\n'
 def test_the_papers_recipe_is_the_papers_protocol():
     recipe = read_recipe("pnen-l0")
     assert recipe.data == Data(crop=96, batch=8)
-    assert recipe.optimiser == Optimiser(400_000, 5e-4, "plateau", 1e-4, 0, 1000, 5, True)
-    assert resolve(recipe.target.filter, recipe.target.settings) == {"strength": 0.02, "kappa": 2.0}
+    assert recipe.optimiser == Optimiser(
+        steps=400_000, method="adam", learning_rate=5e-4, schedule="plateau", minimum_rate=1e-4, warmup_steps=0,
+        epoch_steps=1000, patience=5, weight_decay=0, clip_norm=0, clip_step=0, loss="mse", deep_supervision=True,
+        mean_of_exits=False,
+    )  # fmt: skip
+    assert recipe.target == {"filter": "l0", "strength": 0.02, "kappa": 2.0}
     assert sum(p.numel() for p in build_network(recipe).parameters()) == 1_877_068
 
 
@@ -31,16 +34,15 @@ def test_a_file_reads_as_it_stands_and_defaults_fill_the_rest(tmp_path):
     path.write_text(NETWORK + "channels = 8\n[target]\nstrength = 1\n[run]\nseed = 3\n[optimiser]\nlearning_rate = 1\n")
     recipe = read_recipe(path)
     assert recipe.network == {"name": "pnen", "channels": 8}
-    assert recipe.target.settings == {"strength": 1}
+    assert recipe.target == {"filter": "l0", "strength": 1, "kappa": 2}
     assert recipe.run == Run(seed=3)
     assert recipe.optimiser == Optimiser(learning_rate=1)
 
 
 def test_a_recipe_comes_back_from_its_own_record():
-    recipe = Recipe({"name": "pnen"}, run=Run(tile=64, tile_step=32))
-    record = asdict(recipe)
-    record["target"] = {"filter": record["target"]["filter"], **record["target"]["settings"]}
-    assert recipe_from(record) == recipe
+    for target in ({"filter": "wmf", "radius": 3}, {"noise": 25}, {"scale": 3}):
+        recipe = recipe_from({"network": {"name": "pnen"}, "target": target, "run": {"tile": "whole"}})
+        assert recipe_from(asdict(recipe)) == recipe
 
 
 def test_steps_and_seed_are_overridden_and_nothing_else():
@@ -59,6 +61,7 @@ def test_steps_and_seed_are_overridden_and_nothing_else():
         ("[data]", "expected a section .network. with a name"),
         ("[network]\nname = 3", "with a name"),
         (NETWORK + "image_channels = 1", r"expected image_channels in \[network\] of 3, as the RGB.*, got 1"),
+        (NETWORK + "image_channels = 3\n[target]\nnoise = 25", r"in \[network\] of 1, as the grey.*, got 3"),
         (NETWORK + "[data]\ncrops = 96", r'unknown setting "crops" in \[data\]; there are crop, batch'),
         (NETWORK + "[data]\ncrop = 96.0", r"expected crop in \[data\] to be a whole number, got 96.0"),
         (NETWORK + "[data]\ncrop = 8", r"expected crop in \[data\] to be at least 16, got 8"),
@@ -71,13 +74,24 @@ def test_steps_and_seed_are_overridden_and_nothing_else():
         (NETWORK + "[optimiser]\nlearning_rate = true", "to be a number, got True"),
         (NETWORK + "[optimiser]\nminimum_rate = -1", "got -1"),
         (NETWORK + "[optimiser]\ndeep_supervision = 1", "to be true or false, got 1"),
-        (NETWORK + '[optimiser]\nschedule = "step"', "to be one of plateau, cosine, got 'step'"),
+        (NETWORK + '[optimiser]\nschedule = "steps"', "to be one of plateau, cosine, step, got 'steps'"),
         (NETWORK + '[run]\nprecision = "fp16"', "to be one of fp32, bf16, got 'fp16'"),
         (NETWORK + "[run]\nseed = -1", "to be at least 0, got -1"),
         (NETWORK + "[run]\ntile = 64", "expected tile_step in .run. of at most tile = 64, got 80"),
         (NETWORK + '[target]\nfilter = "l1"', 'unknown filter "l1"'),
         (NETWORK + "[target]\nfilter = [1]", "to be a text"),
         (NETWORK + "[target]\nstrengt = 1", 'unknown setting "strengt" of filter l0'),
+        (NETWORK + '[target]\nfilter = "l0"\nnoise = 25', r"expected one of filter, noise, scale in .*, got filter and noise"),
+        (NETWORK + "[target]\nnoise = 25\nkappa = 2", 'unknown setting "kappa" in .target. beside noise'),
+        (NETWORK + "[target]\nnoise = 0", r"noise in \[target\] to be a number above 0, to 255, got 0"),
+        (NETWORK + "[target]\nnoise = nan", "to be a number above 0, to 255, got nan"),
+        (NETWORK + "[target]\nscale = 2.0", r"scale in \[target\] to be a whole number from 2 to 8, got 2.0"),
+        (NETWORK + "[target]\nscale = true", "a whole number from 2 to 8, got True"),
+        (NETWORK + '[run]\ntile = "half"', "expected tile in .run. to be a whole number, got 'half'"),
+        (NETWORK + "[optimiser]\nclip_norm = -1", "got -1"),
+        ('extends = 3\n' + NETWORK, "expected extends to be the name of a recipe, got 3"),
+        ('extends = "pnen-l1"\n' + NETWORK, 'no recipe "pnen-l1"'),
+        ('extends = "wrong.toml"\n' + NETWORK, "extends itself by way of wrong.toml"),
         (NETWORK + "[target]\nstrength = -1", "expected a number from 0 for strength"),
         ("[network", "not valid TOML"),
         ("[data]\ncrop = 1\ncrop = 2", "not valid TOML"),

@@ -110,7 +110,7 @@ def test_a_second_interrupt_does_not_wait_and_is_not_taken_for_a_saved_stop(tmp_
 
 
 def test_a_crash_between_checkpoints_leaves_no_trace_after_resuming(whole, tmp_path, tiny, pairs):
-    def crash(step, _scores):
+    def crash(step, _scores, _rate):
         if step == 8:
             raise RuntimeError("power cut")
 
@@ -150,7 +150,7 @@ def test_resuming_a_finished_run_changes_nothing(whole, tiny, pairs):
         ({"data": {"batch": 3}}, "data.batch is 2, got 3"),
         ({"optimiser": {"learning_rate": 5e-4}}, "optimiser.learning_rate is 0.001, got 0.0005"),
         ({"network": {"channels": 6}}, "network.channels is 8, got 6"),
-        ({"target": {"strength": 0.05}}, "target.settings.strength is 0.02, got 0.05"),
+        ({"target": {"strength": 0.05}}, "target.strength is 0.02, got 0.05"),
         ({"run": {"seed": 5}}, "run.seed is 0, got 5"),
     ],
 )

@@ -1,0 +1,124 @@
+"""What a network learns: to smooth like a filter, to take noise away, or to sharpen an enlarged picture."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pnen_runtime.bicubic import enlarge, resize
+from pnen_runtime.errors import UsageError
+
+from .filters import resolve
+from .metrics import levels
+from .parallel import Progress, in_parallel
+from .pictures import read_grey, read_luma
+from .targets import SMALLEST, Maker, Pair, load_pairs
+
+Load = Callable[[Sequence[Path], int, Progress | None], list[Pair]]  # paths, least pixels a side → pairs
+NAMED_BY = ("filter", "noise", "scale")  # what a task is, in [target] of a recipe and in a card
+
+
+@dataclass(frozen=True)
+class Task:
+    """How pictures become inputs and targets, and how results are scored."""
+
+    name: str  # of the work on the pictures
+    channels: int  # of the network's images
+    training: Load
+    scored: Load
+    shave: int = 0  # pixels on each side that are not scored
+    nothing: Callable[[NDArray[Any]], NDArray[Any]] = lambda image: image  # what doing nothing gives
+    nothing_name: str = "doing nothing"
+
+
+def task_of(target: Mapping[str, Any], ready: Path | None = None) -> Task:
+    """The task of a recipe's [target] or of a checkpoint's record; `ready` is a folder of targets made elsewhere.
+
+    Raises UsageError where it is none.
+    """
+    target = resolve_target(target)
+    if ready is not None and "filter" not in target:
+        raise UsageError(f"{ready}: ready targets are for smoothing; a {' '.join(target)} task makes its own")
+    if "noise" in target:
+        return _denoising(target["noise"])
+    if "scale" in target:
+        return _super_resolution(target["scale"])
+    maker = Maker.of(target.pop("filter"), target)
+
+    def load(paths: Sequence[Path], smallest: int = SMALLEST, progress: Progress | None = None) -> list[Pair]:
+        return load_pairs(paths, maker, ready, smallest=smallest, progress=progress)
+
+    return Task(f"{maker.filter} targets", 3, load, load)
+
+
+def resolve_target(target: Mapping[str, Any]) -> dict[str, Any]:
+    """{"filter": name, and all its settings}, {"noise": σ in 8-bit levels} or {"scale": factor}; by default L0.
+
+    Raises UsageError for what is none of them.
+    """
+    named = [key for key in NAMED_BY if key in target]
+    if len(named) > 1:
+        raise UsageError(f"expected one of {', '.join(NAMED_BY)} in [target], got {' and '.join(named)}")
+    if named in (["noise"], ["scale"]):
+        if len(target) > 1:
+            other = next(key for key in target if key not in named)
+            raise UsageError(f'unknown setting "{other}" in [target] beside {named[0]}, which has no settings')
+        return {named[0]: _number(named[0], target[named[0]])}
+    name = target.get("filter", "l0")
+    if not isinstance(name, str):
+        raise UsageError(f"expected filter in [target] to be a text, got {name!r}")
+    return {"filter": name, **resolve(name, {key: value for key, value in target.items() if key != "filter"})}
+
+
+def channels_of(target: Mapping[str, Any]) -> int:
+    """Of the images of a resolved target: smoothing is in RGB, the other tasks are in grey."""
+    return 3 if "filter" in target else 1
+
+
+def _number(key: str, value: Any) -> Any:
+    kinds = {"noise": (int, float), "scale": (int,)}[key]
+    if type(value) in kinds and {"noise": 0 < value <= 255, "scale": 2 <= value <= 8}[key]:
+        return value
+    wanted = {"noise": "a number above 0, to 255", "scale": "a whole number from 2 to 8"}[key]
+    raise UsageError(f"expected {key} in [target] to be {wanted}, got {value!r}")
+
+
+def _denoising(sigma: float) -> Task:
+    def training(paths: Sequence[Path], smallest: int, progress: Progress | None) -> list[Pair]:
+        return [(clean, clean) for clean in in_parallel(lambda path: read_grey(path, smallest), paths, progress)]
+
+    def scored(paths: Sequence[Path], smallest: int, progress: Progress | None) -> list[Pair]:
+        pairs = training(paths, smallest, progress)
+        return add_noise([clean for clean, _ in pairs], [path.parent for path in paths], sigma)
+
+    return Task("grey pictures", 1, training, scored, nothing_name="doing nothing (noisy)")
+
+
+def add_noise(images: Sequence[NDArray[np.uint8]], sets: Sequence[Path], sigma: float) -> list[Pair]:
+    """Noisy float images in [0, 1], neither clipped nor rounded, and the clean ones.
+
+    The noise of each set (a folder) starts anew from seed 0 and goes on from image to image, as in the authors' code.
+    """
+    draws = {folder: np.random.RandomState(0) for folder in sets}
+    noise = [draws[folder].normal(0, sigma / 255, image.shape) for image, folder in zip(images, sets, strict=True)]
+    return [((image / 255 + own).astype(np.float32), image) for image, own in zip(images, noise, strict=True)]
+
+
+def _super_resolution(scale: int) -> Task:
+    def load(paths: Sequence[Path], smallest: int, progress: Progress | None) -> list[Pair]:
+        return list(in_parallel(lambda path: lower(read_luma(path, smallest), scale), paths, progress))
+
+    return Task(f"lowered x{scale}", 1, load, load, scale, levels, "doing nothing (bicubic)")
+
+
+def lower(luma: NDArray[np.uint8], scale: int) -> Pair:
+    """The image made `scale` times smaller and enlarged again, floats not rounded, and the image itself.
+
+    (H, W, 1); both are cropped to a multiple of `scale`.
+    """
+    height, width = (side // scale for side in luma.shape[:2])
+    luma = luma[: scale * height, : scale * width]
+    return enlarge(resize(luma / 255, height, width), scale).astype(np.float32), luma
