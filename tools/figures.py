@@ -13,20 +13,20 @@ from typing import Any
 
 import click
 import numpy as np
+import skimage
 from paper.drawing import Panel, Picture, enlarged, framed, heat, heated, marked, page
 from paper.inside import correlations, features
 from paper.runs import TrainedRun
 from paper.scores import Inference
-from skimage import data
 
 from pnen_runtime.commands import Group
-from pnen_runtime.errors import ImageError, UsageError
+from pnen_runtime.errors import UsageError
 from pnen_runtime.files import replace_when_done
-from pnen_runtime.image import read_rgb
-from pnen_train.commands.options import maker_of
 from pnen_train.evaluate import network_smoother
 from pnen_train.filters import FILTERS, filter_image
-from pnen_train.metrics import psnr
+from pnen_train.metrics import levels, psnr
+from pnen_train.targets import SMALLEST
+from pnen_train.tasks import resolve_target, task_of
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 OUT = click.option("--out", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
@@ -66,11 +66,12 @@ def main() -> None:
 @WIDTH
 def correlation(model: str, image: str, pixels: tuple, box: Any, out: Path, width: int) -> None:
     """Draw whom each PIXEL of IMAGE looks at, in every block at every scale (Figures 5, 6, 8)."""
-    run, picture = TrainedRun.of(model), cut(photograph(image), box)
-    network, rows = run.checkpoint.model(), []
+    run, rows = TrainedRun.of(model), []
+    given = cut(pair(run, photograph(image))[0], box)
+    network, picture = run.checkpoint.model(), shown(given)
     for row, column in pixels:
         panels: list[Panel] = [(f"the pixel {row},{column}\n", marked(picture, row, column))]
-        for found in correlations(network, picture, (row, column)):
+        for found in correlations(network, given, (row, column)):
             most = found.weights.max()
             share = enlarged(np.sqrt(found.weights / most), picture.shape[:2], found.stride, found.first)
             caption = f"block {found.block}, scale {found.scale}\nmost {_percent(most)}, {_effective(found.weights)}"
@@ -87,24 +88,25 @@ def correlation(model: str, image: str, pixels: tuple, box: Any, out: Path, widt
 @click.argument("model", metavar="MODEL.pt")
 @click.argument("image")
 @click.option("--box", type=BOX, help="The part of IMAGE that the network is given.  [default: all]")
-@click.option("--channels", metavar="NUMBER", type=click.IntRange(min=1), default=3, show_default=True, help="How many "
+@click.option("--channels", metavar="NUMBER", type=click.IntRange(min=1), default=2, show_default=True, help="How many "
               "feature maps of each block: those that it changes most.")  # fmt: skip
 @OUT
 @WIDTH
 def feature_maps(model: str, image: str, box: Any, channels: int, out: Path, width: int) -> None:
-    """Draw feature maps before and after every block, and the change (Figures 7, 9)."""
-    picture, rows = cut(photograph(image), box), []
-    for found in features(TrainedRun.of(model).checkpoint.model(), picture):
+    """Draw feature maps in front of and behind every block, and the change (Figures 7, 9)."""
+    run, rows = TrainedRun.of(model), []
+    given = cut(pair(run, photograph(image))[0], box)
+    for found in features(run.checkpoint.model(), given):
         change = found.after - found.before
         ratio = np.sqrt((change**2).mean(axis=(1, 2)) / (found.before.var(axis=(1, 2)) + 1e-12))
         for channel in np.argsort(-ratio, kind="stable")[:channels]:
             before, after = found.before[channel], found.after[channel]
             low, high = np.percentile([before, after], [1, 99])
             grey = [np.clip((part - low) / max(high - low, 1e-12), 0, 1) for part in (before, after)]
-            most = np.percentile(np.abs(change[channel]), 99)
+            most = max(np.percentile(np.abs(change[channel]), 99), 1e-12)
             rows.append([
-                (f"block {found.block}, channel {channel}\nin front of the block", _grey(grey[0])),
-                ("\nbehind it", _grey(grey[1])),
+                (f"block {found.block}, channel {channel}\nin front of the block", shown(grey[0][:, :, None])),
+                ("\nbehind it", shown(grey[1][:, :, None])),
                 (f"change, {ratio[channel]:.0%} of the deviation in front\nblue less, red more",
                  _signed(change[channel] / most)),
             ])  # fmt: skip
@@ -113,47 +115,34 @@ def feature_maps(model: str, image: str, box: Any, channels: int, out: Path, wid
 
 @main.command()
 @click.argument("image")
-@click.argument("models", nargs=-1, metavar="[MODEL.pt]...")
-@click.option(
-    "--box", "boxes", type=BOX, multiple=True, required=True, help="What to enlarge; may be given repeatedly."
-)
+@click.argument("models", nargs=-1, required=True, metavar="MODEL.pt...")
+@click.option("--box", "boxes", type=BOX, multiple=True, required=True, help="What to enlarge; repeatable.")
 @click.option("--filter", "filters", multiple=True, type=click.Choice(list(FILTERS)), help="Its result as well.")
-@click.option("--target", type=click.Path(exists=True, dir_okay=False), help="A picture.  [default: what the filter "
-              "that the first MODEL learnt makes]")  # fmt: skip
 @OUT
 @WIDTH
-def crops(
-    image: str,
-    models: tuple[str, ...],
-    boxes: tuple,
-    filters: tuple[str, ...],
-    target: str | None,
-    out: Path,
-    width: int,
-) -> None:
-    """Draw enlarged parts of IMAGE as each MODEL and filter leaves them, and their errors (Figures 4, 11, 13)."""
-    picture, runs = photograph(image), [TrainedRun.of(model) for model in models]
-    if target is None and not runs:
-        raise UsageError("expected a MODEL whose filter makes the target, or --target")
-    called, wanted = ("target", read_rgb(target)) if target else made_target(runs[0], picture)
-    if wanted.shape != picture.shape:
-        raise ImageError(f"{target}: expected the size of {image}, {picture.shape[:2]}, got {wanted.shape[:2]}")
-    results = [("input", picture)]
+def crops(image: str, models: tuple[str, ...], boxes: tuple, filters: tuple[str, ...], out: Path, width: int) -> None:
+    """Draw enlarged parts of IMAGE as each MODEL and filter leaves them, and their errors (Figures 4, 11, 13).
+
+    The target is what the task of the models makes of IMAGE.
+    """
+    path, runs = photograph(image), [TrainedRun.of(model) for model in models]
+    learnt = [resolve_target(run.training.get("task", {})) for run in runs]
+    if any(other != learnt[0] for other in learnt):
+        raise UsageError(f"expected networks that learnt the same, got {' and '.join(map(str, learnt))}")
+    given, wanted = pair(runs[0], path)
+    results = [("input", shown(given))]
     for run in runs:
         way = Inference.of(run, "own")
         smooth = network_smoother(run.checkpoint.model(), way.tile, way.step, way.blend)
-        results.append((run.name if run.name not in FILTERS else f"network {run.name}", smooth(picture)))
-    results += [(f"filter {name}", filter_image(picture, name, {})) for name in filters]
-    rows = _crop_rows(picture, results, wanted, called, boxes)
+        results.append((f"network {run.name}", shown(smooth(given))))
+    results += [(f"filter {name}", filter_image(shown(given), name, {})) for name in filters]
+    target = f"target: filter {learnt[0]['filter']}" if "filter" in learnt[0] else "target"
+    rows = _crop_rows(results, shown(wanted), target, boxes)
     save(page(rows, width, "Results and their distance to the target"), out)
 
 
 def _crop_rows(
-    picture: Picture,
-    results: list[Panel],
-    wanted: Picture,
-    target: str,
-    boxes: tuple[tuple[int, int, int, int], ...],
+    results: list[Panel], wanted: Picture, target: str, boxes: tuple[tuple[int, int, int, int], ...]
 ) -> list[list[Panel]]:
     """Two rows for each box: the results with the target, and under each result its error on one scale."""
     rows: list[list[Panel]] = []
@@ -161,8 +150,8 @@ def _crop_rows(
         goal = cut(wanted, box)
         parts = [(name, cut(result, box)) for name, result in results]
         errors = [np.abs(part.astype(int) - goal).max(axis=2) for _, part in parts]
-        most = max(16, int(np.percentile(errors[1:] or errors, 99)))
-        whole = ("the picture\n", framed(picture, box))
+        most = max(16, int(np.percentile(errors[1:], 99)))
+        whole = ("the picture\n", framed(results[0][1], box))
         rows.append([whole, *((f"{name}\n{psnr(part, goal):.2f} dB here", part) for name, part in parts),
                      (f"{target}\n", goal)])  # fmt: skip
         scale = np.repeat(np.linspace(0, 1, goal.shape[1])[None], max(4, goal.shape[0] // 12), axis=0)
@@ -172,20 +161,27 @@ def _crop_rows(
     return rows
 
 
-def made_target(run: TrainedRun, picture: Picture) -> Panel:
-    """What the filter that this network learnt makes of a picture."""
-    maker = maker_of(run.training)
-    return f"target: filter {maker.filter}", maker.target(picture)
-
-
-def photograph(image: str) -> Picture:
-    """The picture of this file, or scikit-image's of this name."""
+def photograph(image: str) -> Path:
+    """This file, or scikit-image's photograph of this name."""
     if image in PHOTOGRAPHS and not Path(image).exists():
-        return np.asarray(getattr(data, image)())
-    return read_rgb(image)
+        return next((Path(skimage.__file__).parent / "data").glob(f"{image}.*"))
+    return Path(image)
 
 
-def cut(picture: Picture, box: tuple[int, int, int, int] | None) -> Picture:
+def pair(run: TrainedRun, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The picture as the network is given it, and what it should make of it, (H, W, C)."""
+    if "task" not in run.training:
+        raise UsageError(f"{run.path}: expected a checkpoint that says what it learnt, got one that does not")
+    return task_of(run.training["task"]).scored([path], SMALLEST, None)[0]
+
+
+def shown(picture: np.ndarray) -> Picture:
+    """(H, W, 1|3), uint8 or floats, as RGB."""
+    pixels = picture if picture.dtype == np.uint8 else levels(picture)
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+
+
+def cut(picture: np.ndarray, box: tuple[int, int, int, int] | None) -> np.ndarray:
     """The part within top, left, height and width; UsageError where it reaches out of the picture."""
     if box is None:
         return picture
@@ -210,10 +206,6 @@ def _effective(weights: np.ndarray) -> str:
     """Over how many reference pixels the weight is spread: the exponential of its entropy."""
     kept = weights[weights > 0]
     return f"spread over {np.exp(-(kept * np.log(kept)).sum()):,.0f} of {weights.size:,}"
-
-
-def _grey(values: np.ndarray) -> Picture:
-    return np.repeat(np.rint(255 * values).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 def _signed(values: np.ndarray) -> Picture:

@@ -4,11 +4,10 @@ Usage: python tools/table2.py runs/* --on BSDS500/val
 """
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
-from paper.command import show, smoothing_entries, smoothing_options
+from paper.command import show, smoothing_options
 from paper.published import TABLE2
 
 from pnen_runtime.commands import Command
@@ -16,9 +15,9 @@ from pnen_runtime.commands import Command
 
 @click.command(cls=Command)
 @smoothing_options
-def main(runs: tuple[str, ...], folders: tuple[Path, ...], comma: bool, **how: Any) -> None:
+def main(**how: Any) -> None:
     """Score every RUN (a run folder, a checkpoint, or a bundled name) against its filter, and print Table 2."""
-    show(TABLE2, smoothing_entries(runs, folders, **how), comma)
+    show(TABLE2, **how)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ HEAD = ("network", "parameters", "without norms", "GMAC, convolutions", "GMAC", 
 
 def networks(named: tuple[str, ...]) -> list[tuple[str, str, dict[str, Any]]]:
     """(label, network, settings) of presets, run folders and checkpoints."""
-    found = []
+    found: list[tuple[str, str, dict[str, Any]]] = []
     for name in named or [row.preset for row in TABLE3.values()]:
         if name in PRESETS:
             found.append((next((row for row, paper in TABLE3.items() if paper.preset == name), name), name, {}))

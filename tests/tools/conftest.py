@@ -44,6 +44,15 @@ def pictures(tmp_path):
 
 
 @pytest.fixture
+def grey(tmp_path):
+    """A folder named like a set of the paper, with one grey detail of a photograph."""
+    folder = tmp_path / "Set12"
+    folder.mkdir()
+    Image.fromarray(skimage.data.camera()[100:140, 200:310]).save(folder / "01.png")
+    return folder
+
+
+@pytest.fixture
 def trained(tmp_path):
     """trained("name", network, seed=0, steps=6, **settings) → a run folder with random weights in last.pt."""
 

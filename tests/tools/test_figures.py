@@ -20,9 +20,8 @@ figures = importlib.import_module("figures")
 def network(name="pnen", **settings):
     torch.manual_seed(3)
     model = build(name, settings)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
+    for parameter in model.requires_grad_(False).parameters():
+        parameter += 0.1 * torch.randn_like(parameter)
     return model.eval()
 
 
@@ -104,7 +103,7 @@ def test_heat_grows_brighter():
     assert (np.diff(light) >= 0).all()
 
 
-def test_every_figure_is_drawn(trained, call, small, tmp_path):
+def test_every_figure_is_drawn(trained, call, small, photo, tmp_path):
     run, out = trained("mine", **small, scales=[4, 8]), tmp_path / "figure.png"
     box = "100,120,40,64"
     done = call("figures", "correlation", run, "coffee", "--box", box, "--pixel", "3,5", "--pixel", "30,60",
@@ -113,7 +112,7 @@ def test_every_figure_is_drawn(trained, call, small, tmp_path):
     assert Image.open(out).width == 5 * (64 + 6) + 6, "the picture, and two blocks at two scales"
     assert call("figures", "features", run, "coffee", "--box", box, "--out", out, "--width", 64).exit_code == 0
     picture = tmp_path / "picture.png"
-    Image.fromarray(figures.cut(figures.photograph("coffee"), (100, 120, 40, 64))).save(picture)
+    Image.fromarray(photo("coffee", 40, 64)).save(picture)
     done = call("figures", "crops", picture, run, "--filter", "wmf", "--box", "4,4,20,20", "--out", out, "--width", 64)
     assert done.exit_code == 0, done.output
     assert Image.open(out).width == 5 * (64 + 6) + 6, "picture, input, network, filter, target"
@@ -127,8 +126,8 @@ def test_every_figure_is_drawn(trained, call, small, tmp_path):
             ["correlation", "l0", "coffee", "--box", "0,0,32,32", "--pixel", "32,0"],
             "expected a pixel in 0 to 31,0 to 31",
         ),
-        (["crops", "coffee", "--box", "0,0,9,9"], "expected a MODEL"),
-        (["crops", "coffee", "l0", "--target", "{}", "--box", "0,0,9,9"], "expected the size of coffee"),
+        (["crops", "{}", "l0", "--box", "0,0,9,21"], "expected a box inside 20 rows and 20 columns"),
+        (["crops", "nothing.png", "l0", "--box", "0,0,9,9"], "nothing.png: No such file"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(words, message, call, tmp_path):

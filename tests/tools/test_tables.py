@@ -30,18 +30,18 @@ def scores(checkpoint, folder, *tile):
 def test_table1_puts_every_network_in_its_row_with_evaluates_scores(trained, pictures, call, row_of, small):
     pnen = trained("mine", **small, scales=[2, 4, 8])
     resnet = trained("plain", "resnet", channels=8, blocks=1, tail_channels=8)
-    sd = trained("sd", **small, scales=[2, 4, 8], task={"filter": "wmf"})
-    result = call("table1", pnen, resnet, sd, "--on", pictures)
+    median = trained("median", **small, scales=[2, 4, 8], task={"filter": "wmf"})
+    result = call("table1", pnen, resnet, median, "--on", pictures)
     assert result.exit_code == 0, result.output
     ours, idle = scores(pnen / "last.pt", pictures, 96, 40, "uniform")
     assert row_of(result.output, "doing nothing")[3] == idle
     found = row_of(result.output, "PNEN, channels 8, stages 2, dilations 1")
     assert found[3:5] == [ours, "*33.44 / 0.9741*"]
-    assert found[1:3] == [scores(sd / "last.pt", pictures, 96, 40, "uniform")[0], "*39.45 / 0.9846*"]
+    assert found[1:3] == [scores(median / "last.pt", pictures, 96, 40, "uniform")[0], "*39.45 / 0.9846*"]
     whole, _ = scores(resnet / "last.pt", pictures, "whole")
     assert row_of(result.output, "ResNet, channels 8, blocks 1, tail channels 8")[3:5] == [whole, "*32.30 / 0.9671*"]
     assert row_of(result.output, "DJF (not trained)")[3:5] == ["–", "*30.20 / 0.9458*"]
-    assert "BSDS500/val (BSDS500 stand-in); 2 images" in result.output
+    assert "BSDS500/val (2 images): BSDS500 stand-in" in result.output
     budget = row_of(result.output, "mine")
     assert budget[1:] == ["L0", "6", "12", "16", "12", "cpu", "3", "0", "tiles 96/40", budget[-1]]
     assert row_of(result.output, "plain")[-2] == "whole"
@@ -97,13 +97,13 @@ def test_a_second_call_measures_nothing_and_other_weights_images_or_tiles_do(
     assert len(calls) == 1
     kept._idle.clear()
     call("table2", run, "--on", pictures, "--images", 1)
-    assert len(calls) == 3
+    assert len(calls) == 3, "the network and its input"
     weights = load_checkpoint(run / "last.pt")
     weights.weights["entry.bias"] = weights.weights["entry.bias"] + 0.01
     from pnen_train.checkpoint import save_checkpoint
 
     save_checkpoint(run / "last.pt", weights)
-    assert call("table2", run, "--on", pictures).output != first.output and len(calls) == 4
+    assert call("table2", run, "--on", pictures).output != first.output and len(calls) == 5
     record = json.loads((run / "last.scores.json").read_text())
     assert len(record) == 4
 
@@ -133,3 +133,56 @@ def test_a_real_run_carries_all_that_a_row_says(pictures, tmp_path, call, row_of
 def test_a_folder_that_is_no_run_is_one_line(tmp_path, pictures, call):
     result = call("table1", tmp_path, "--on", pictures)
     assert result.exit_code == 1 and "expected a run folder with last.pt" in result.output
+
+
+GREY = {"noise": 25}
+RDN = {"image_channels": 1, "channels": 4, "dense_layers": 1, "blocks": 2}
+
+
+def test_table4_scores_every_set_as_evaluate_does(trained, grey, call, row_of):
+    plain, deeper = (
+        trained("rdn", "rdn", task=GREY, **RDN),
+        trained("rdn-deeper", "rdn", task=GREY, **RDN | {"blocks": 3}),
+    )
+    blocks = trained("rdn-pnb", "rdn", task=GREY, **RDN, scales=[2, 4, 8], before=[1])
+    result = call("table4", plain, deeper, blocks, "--on", grey)
+    assert result.exit_code == 0, result.output
+    told = evaluated(plain, grey, "whole")
+    assert row_of(result.output, "doing nothing (noisy)")[1] == told["doing nothing (noisy)"]
+    label = "channels 4, dense layers 1, blocks"
+    assert row_of(result.output, f"RDN, {label} 2")[1:] == [told["rdn, tile whole"], "*30.60 / 0.8651*"]
+    assert row_of(result.output, f"RDN, deeper, {label} 3")[2] == "*30.62 / 0.8662*"
+    found = row_of(result.output, f"RDN w/ PNB, {label} 2, before 1")
+    told = evaluated(blocks, grey, 96, "--tile-step", 40, "--blend", "uniform")
+    assert found[1:] == [told["rdn, tile 96"], "*30.72 / 0.8689*"]
+
+
+MEMNET = {"image_channels": 1, "channels": 4, "blocks": 2, "recursions": 1}
+
+
+def test_table5_scores_the_luma_of_pictures_enlarged_by_3(trained, pictures, call, row_of):
+    plain = trained("memnet", "memnet", task={"scale": 3}, **MEMNET)
+    deeper = trained("other", "memnet", task={"scale": 3}, **MEMNET, deeper=True)
+    result = call("table5", plain, deeper, "--on", pictures)
+    assert result.exit_code == 0, result.output
+    told = evaluated(plain, pictures, "whole")
+    assert row_of(result.output, "doing nothing (bicubic)")[1] == told["doing nothing (bicubic)"]
+    found = row_of(result.output, "MemNet, channels 4, blocks 2, recursions 1")
+    assert found[1:] == [told["memnet, tile whole"], "*28.96 / 0.8001*"], "BSDS500/val is BSD100"
+    assert row_of(result.output, "MemNet, deeper, channels 4, blocks 2, recursions 1")[2] == "*28.97 / 0.8008*"
+
+
+@pytest.mark.parametrize("task", [{"noise": 15}, {"scale": 3}, {}, {"filter": "l0"}])
+def test_a_network_that_learnt_something_else_has_no_place_in_table4(task, trained, grey, call):
+    run = trained("rdn", "rdn", task=task, **RDN)
+    result = call("table4", run, "--on", grey)
+    assert result.exit_code == 2 and "expected a network that learnt noise = 25 for Table 4" in result.output
+
+
+def evaluated(run, folder, tile, *words):
+    """What `pnen-train evaluate` says of it, as the tables write it."""
+    words = ["evaluate", run / "last.pt", folder, "--tile", tile, *words, "--json", "--device", "cpu"]
+    result = CliRunner().invoke(pnen_train, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    return {name: f"{s['psnr']:.2f} / {s['ssim']:.4f} / {s['ssim_box7']:.4f}" for name, s in told.items()}

@@ -1,16 +1,18 @@
 """The options that the tables share, and the way from them to the entries of a table."""
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pnen_runtime.errors import UsageError
-from pnen_train.commands.options import FOLDER, THERE, TileSize, device, maker_of, pairs_of
+from pnen_train.commands.options import FOLDER, THERE, TileSize, device, pairs_of
 from pnen_train.device import pick_device
 from pnen_train.filters import VERSIONS
-from pnen_train.targets import find_images, spread
+from pnen_train.targets import Pair, find_images, spread
+from pnen_train.tasks import Task, resolve_target, task_of
 
 from .page import Entry, as_csv, markdown
 from .published import Table
@@ -54,12 +56,14 @@ def smoothing_options(command: Callable) -> Callable:
     return options(ready(command))
 
 
-def show(table: Table, entries: Sequence[Entry], comma: bool) -> None:
-    """Print it."""
-    click.echo(as_csv(table, entries) if comma else markdown(table, entries), nl=not comma)
+def show(table: Table, runs: Sequence[str], folders: Sequence[Path], comma: bool, **how: Any) -> None:
+    """Measure what was not measured before, and print the table."""
+    found = entries(table, runs, folders, **how)
+    click.echo(as_csv(table, found) if comma else markdown(table, found), nl=not comma)
 
 
-def smoothing_entries(
+def entries(
+    table: Table,
     runs: Sequence[str],
     folders: Sequence[Path],
     count: int | None,
@@ -67,42 +71,54 @@ def smoothing_entries(
     device: str,
     targets: Path | None = None,
 ) -> list[Entry]:
-    """Each run scored against the filter it learnt, on all the images together."""
+    """Each run scored on the pictures: the columns are the filters that the runs learnt, or else the folders."""
     place, found = pick_device(device), different(runs)
-    paths = find_images(folders)
-    paths = spread(paths, count) if count else paths
-    data = " and ".join(map(data_name, folders))
-    loaded: dict[str, Any] = {}
-    entries = []
+    sets = [folders] if table.task == "filter" else [[folder] for folder in folders]
     for run in found:
-        maker = maker_of(run.training)
-        made_by = (maker.filter, VERSIONS[maker.filter], dict(maker.settings))
-        images = digest(paths, made_by) if targets is None else digest([*paths, *find_images([targets])], "ready")
+        _check_task(table, run)
+    loaded: dict[str, list[Pair]] = {}
+    rows = []
+    for run, together in product(found, sets):
+        paths = find_images(together)
+        paths = spread(paths, count) if count else paths
+        learnt, task = resolve_target(run.training["task"]), task_of(run.training["task"], targets)
+        ready = find_images([targets]) if targets else []
+        images = digest([*paths, *ready], learnt, VERSIONS.get(learnt.get("filter", "")), bool(targets))
 
-        def pairs(images: str = images, maker: Any = maker) -> Any:
+        def pairs(images: str = images, task: Task = task, paths: list[Path] = paths) -> list[Pair]:
             if images not in loaded:
-                loaded[images] = pairs_of(paths, None if targets else maker, targets)
+                loaded[images] = pairs_of(task.scored, task.name, paths)
             return loaded[images]
 
-        way = Inference.of(run, tile)
-        title = f"{run.name} on {data}"
-        entries.append(Entry(run, maker.filter.upper(), data, way, measure(run, images, pairs, way, place, title)))
-    _same_targets(entries)
-    return entries
+        way, data = Inference.of(run, tile), " and ".join(map(data_name, together))
+        measured = measure(run, images, pairs, task, way, place, f"{run.name} on {data}")
+        column = learnt["filter"].upper() if table.task == "filter" else column_of(table, together[0])
+        rows.append(Entry(run, column, data, task.nothing_name, way, measured))
+    _check_same(rows)
+    return rows
 
 
 def different(runs: Sequence[str]) -> list[TrainedRun]:
     """The runs, each once, however often it is named."""
     found = (TrainedRun.of(run) for run in runs)
-    return list({run.checkpoint.sha256(): run for run in found}.values())
+    return list({str((run.checkpoint.sha256(), run.settings, run.training.get("task"))): run for run in found}.values())
 
 
-def _same_targets(entries: Sequence[Entry]) -> None:
+def _check_task(table: Table, run: TrainedRun) -> None:
+    """UsageError for a run that has no place in this table."""
+    learnt = run.training.get("task", {})
+    if table.task not in learnt or (table.figure and learnt[table.task] != table.figure):
+        wanted = f"{table.task} = {table.figure}" if table.figure else f"a {table.task}"
+        got = " ".join(f"{key} = {value}" for key, value in learnt.items()) or "none"
+        raise UsageError(f"{run.path}: expected a network that learnt {wanted} for Table {table.number}, got {got}")
+
+
+def _check_same(entries: Sequence[Entry]) -> None:
     """UsageError where runs of one column learnt different strengths of a filter."""
     first: dict[str, Entry] = {}
     for entry in entries:
         other = first.setdefault(entry.column, entry)
-        ours, theirs = (found.run.training["task"] for found in (entry, other))
+        ours, theirs = (resolve_target(found.run.training["task"]) for found in (entry, other))
         if ours != theirs:
             raise UsageError(f"expected the same settings of filter {entry.column} in all runs, got {theirs} in "
                              f"{other.run.name} and {ours} in {entry.run.name}; make two tables")  # fmt: skip
@@ -112,5 +128,10 @@ def data_name(folder: Path) -> str:
     """What to call a set of images: its folder, with the set's own name before a split's."""
     folder = folder.resolve()
     split = folder.name.lower() in ("train", "val", "test", "validation", "images")
-    name = f"{folder.parent.name}/{folder.name}" if split else folder.name
-    return f"{name} (BSDS500 stand-in)" if "bsds500" in name.lower() else name
+    return f"{folder.parent.name}/{folder.name}" if split else folder.name
+
+
+def column_of(table: Table, folder: Path) -> str:
+    """The paper's name of a set where it has one; BSD100 is BSDS500/val, pixel for pixel."""
+    name = data_name(folder)
+    return "BSD100" if name == "BSDS500/val" and "BSD100" in table.columns else name

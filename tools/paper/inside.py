@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ class Features:
 
 
 @torch.inference_mode()
-def correlations(model: nn.Module, image: NDArray[np.uint8], pixel: tuple[int, int]) -> list[Correlation]:
+def correlations(model: nn.Module, image: NDArray[Any], pixel: tuple[int, int]) -> list[Correlation]:
     """The softmax weights of this pixel (row, column) in every block at every scale, the picture taken whole.
 
     Zhu et al. 2020, Sec. III-B: softmax over the reference pixels of θ(x)ᵀ φₛ(x), not scaled; here in double precision
@@ -56,19 +57,19 @@ def correlations(model: nn.Module, image: NDArray[np.uint8], pixel: tuple[int, i
     return found
 
 
-def features(model: nn.Module, image: NDArray[np.uint8]) -> list[Features]:
+def features(model: nn.Module, image: NDArray[Any]) -> list[Features]:
     """What enters and leaves every block, the picture taken whole."""
     return [Features(number, before[0].numpy(), after[0].numpy())
             for number, (_, before, after) in enumerate(_blocks(model, image), 1)]  # fmt: skip
 
 
 @torch.inference_mode()
-def _blocks(model: nn.Module, image: NDArray[np.uint8]) -> Sequence[tuple[PyramidNonLocal, Tensor, Tensor]]:
+def _blocks(model: nn.Module, image: NDArray[Any]) -> Sequence[tuple[PyramidNonLocal, Tensor, Tensor]]:
     """Every non-local block in the order in which it runs, with its input and its output, (1, C, H, W) each."""
     seen: list[tuple[PyramidNonLocal, Tensor, Tensor]] = []
     with _watching(model, seen):
         channels = model.config.image_channels  # type: ignore[union-attr]
-        model(torch.from_numpy(to_batch(image, channels)))
+        model(torch.from_numpy(to_batch(image, channels, clip=False)))
     if not seen:
         raise UsageError("expected a network with non-local blocks, got one without; take another checkpoint")
     return seen

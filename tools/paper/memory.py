@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from pnen_runtime.errors import BackendMissing
+from pnen_train.config import Optimiser
 from pnen_train.device import pick_device, put
-from pnen_train.loss import smoothing_loss
+from pnen_train.loss import training_loss
 from pnen_train.models import build, pnb
 from pnen_train.models.size import blank
 
@@ -50,7 +51,7 @@ def _step(model: Any, side: int, batch: int, training: bool) -> None:
             model.eval()(images)
         return
     optimiser = torch.optim.Adam(model.train().parameters(), fused=True)
-    smoothing_loss(model(images), torch.rand_like(images), True).backward()
+    training_loss(model(images), torch.rand_like(images), Optimiser(), None).backward()
     optimiser.step()
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
@@ -23,6 +23,7 @@ class Entry:
     run: TrainedRun
     column: str
     data: str  # which images
+    idle_name: str  # of the row of the input itself
     inference: Inference
     measured: Measured
 
@@ -30,22 +31,22 @@ class Entry:
 def markdown(table: Table, entries: Sequence[Entry]) -> str:
     """The table, the budgets behind it, and notes; rows of the paper that nobody has trained show its figures only."""
     columns = _columns(table, entries)
+    printed = {column for _, column in table.figures}
     head = ["network", "parameters"]
     for column in columns:
-        head += [f"{column}: PSNR / SSIM / 7x7", f"*{column}, paper*: PSNR / SSIM"]
-    if not any((row, column) in table.figures for row in table.rows for column in columns):
-        head = [text for text in head if ", paper*" not in text]
-    lines = [[table.idle, NONE, *_cells(columns, head, lambda c: _idle(entries, c), lambda _: None)]]
+        head += [f"{column}: PSNR / SSIM / 7x7"] + [f"*{column}, paper*: PSNR / SSIM"] * (column in printed)
+
+    def cells(ours: Callable[[str], str], row: str | None) -> list[str]:
+        pairs = ([ours(c)] + [_printed(table.figures.get((row or "", c)))] * (c in printed) for c in columns)
+        return [cell for pair in pairs for cell in pair]
+
+    lines = [[entries[0].idle_name, NONE, *cells(lambda column: _idle(entries, column), None)]]
     for row, group in _rows(table, entries):
-        by_column = {column: [entry for entry in group if entry.column == column] for column in columns}
         parameters = f"{group[0].run.parameters:,}" if group else NONE
-        cells = _cells(columns, head, lambda c, found=by_column: _ours(found[c]),
-                       lambda c, row=row: table.figures.get((row, c)))  # fmt: skip
-        lines.append([_name(table, row, group, entries), parameters, *cells])
-    data = ", ".join(dict.fromkeys(entry.data for entry in entries))
-    images = sorted({entry.measured.network.images for entry in entries})
+        lines.append([_name(table, row, group, entries), parameters,
+                      *cells(lambda column, group=group: _ours(group, column), row)])  # fmt: skip
     return "\n".join([
-        f"Table {table.number}: {table.title}. {data}; {' or '.join(map(str, images))} images.\n",
+        f"Table {table.number}: {table.title}. {_data(entries)}.\n",
         *rows_of([head, *lines]),
         "",
         *rows_of(_budgets(table, entries)),
@@ -66,17 +67,17 @@ def as_csv(table: Table, entries: Iterable[Entry]) -> str:
     """A line for each network and column, then the paper's own."""
     out = io.StringIO()
     fields = ["table", "source", "row", "network", "column", "data", "images", "psnr", "ssim", "ssim_box7",
-              "idle_psnr", "idle_ssim", "idle_ssim_box7", "seconds_per_image", "inference", "blend", "parameters",
-              "steps", "patches", "crop", "training_seconds", "seed", "run", "weights_sha256"]  # fmt: skip
+              "psnr_floor", "idle_psnr", "idle_ssim", "idle_ssim_box7", "seconds_per_image", "inference", "blend",
+              "parameters", "steps", "patches", "crop", "training_seconds", "seed", "run", "sha256"]  # fmt: skip
     writer = csv.DictWriter(out, fields, lineterminator="\n")
     writer.writeheader()
     for entry in entries:
         run, ours, idle = entry.run, entry.measured.network, entry.measured.idle
         steps, patches, crop = run.budget
         values = [table.number, "ours", run.row(table), run.label(table), entry.column, entry.data, ours.images,
-                  ours.psnr, ours.ssim, ours.ssim_box7, idle.psnr, idle.ssim, idle.ssim_box7, ours.seconds,
-                  entry.inference, entry.inference.blend, run.parameters, steps, patches, crop, run.seconds, run.seed,
-                  run.name, run.checkpoint.sha256()]  # fmt: skip
+                  ours.psnr, ours.ssim, ours.ssim_box7, ours.psnr_floor, idle.psnr, idle.ssim, idle.ssim_box7,
+                  ours.seconds, entry.inference, entry.inference.blend, run.parameters, steps, patches, crop,
+                  run.seconds, run.seed, run.name, run.checkpoint.sha256()]  # fmt: skip
         writer.writerow(dict(zip(fields, values, strict=True)))
     for (row, column), (psnr, ssim) in table.figures.items():
         writer.writerow({"table": table.number, "source": "paper", "row": row, "column": column, "psnr": psnr,
@@ -111,18 +112,18 @@ def _name(table: Table, row: str | None, group: list[Entry], entries: Sequence[E
     return f"{label}, {budget[0]:,} steps" if len(rivals) > 1 else label
 
 
-def _cells(columns: list[str], head: list[str], ours, published) -> list[str]:  # type: ignore[no-untyped-def]
-    cells = []
-    for column in columns:
-        cells.append(ours(column))
-        if f"*{column}, paper*: PSNR / SSIM" in head:
-            cells.append(_printed(published(column)))
-    return cells
+def _data(entries: Sequence[Entry]) -> str:
+    """Which images, and how many."""
+    sets = dict.fromkeys((entry.data, entry.measured.network.images) for entry in entries)
+    text = ", ".join(f"{data} ({images} images)" for data, images in sets)
+    smoothing = any("filter" in entry.run.training["task"] for entry in entries)
+    return f"{text}: BSDS500 stand-in" if smoothing and "BSDS500" in text else text
 
 
-def _ours(group: list[Entry]) -> str:
+def _ours(group: list[Entry], column: str) -> str:
     """Means over seeds."""
-    return _figures([entry.measured.network for entry in group]) if group else NONE
+    found = [entry.measured.network for entry in group if entry.column == column]
+    return _figures(found) if found else NONE
 
 
 def _idle(entries: Sequence[Entry], column: str) -> str:

@@ -15,7 +15,8 @@ class Table:
     columns: tuple[str, ...]
     figures: dict[tuple[str, str], Figures]  # (row, column) → as printed
     caveat: str  # why the paper's columns are not ours
-    idle: str = "doing nothing"  # the row of the input itself
+    task: str = "filter"  # what its networks learn, and for tables that say so with which figure
+    figure: int | None = None
 
 
 def _grid(rows: dict[str, str], columns: tuple[str, ...], printed: list[list[Figures]]) -> dict:
@@ -69,7 +70,8 @@ TABLE4 = Table(
         [(30.72, 0.8689), (29.38, 0.8370), (30.83, 0.9023)],
     ]),
     "the paper trained on DIV2K, which could not be obtained",
-    idle="the noisy image",
+    "noise",
+    25,
 )  # fmt: skip
 
 MEMNET = {"MemNet": "memnet", "MemNet, deeper": "memnet_deeper", "MemNet w/ PNB": "memnet_pnb"}
@@ -85,7 +87,8 @@ TABLE5 = Table(
         [(34.18, 0.9267), (30.12, 0.8409), (29.02, 0.8072), (27.88, 0.8474)],
     ]),
     "the paper trained with its own budget",
-    idle="bicubic",
+    "scale",
+    3,
 )  # fmt: skip
 
 

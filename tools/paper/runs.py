@@ -16,8 +16,8 @@ from pnen_train.models.presets import PRESETS
 
 from .published import Table
 
-MEANT = ("scales", "deeper")  # settings that make a row of the paper; others only make a network larger or smaller
-UNSEEN = (*MEANT, "init", "image_channels")  # not worth a word in a label
+ROW = ("scales", "deeper")  # settings that make a row of the paper; others only make a network larger or smaller
+UNSEEN = ("init", "image_channels")  # not worth a word in a label
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,23 @@ class TrainedRun:
     def row(self, table: Table) -> str | None:
         """Which row of the paper's table this network is, of whatever size; None where it is none of them."""
         for row, preset in table.rows.items():
-            if self.checkpoint.network == preset and preset not in MODELS:
-                return row
-        for row, preset in table.rows.items():
-            settings = _settings(preset)
-            if PRESETS[preset].network == self.family and all(
-                settings.get(key) == self.settings.get(key) for key in MEANT
-            ):
+            same = PRESETS[preset].network == self.family and ("deeper" in preset) == self.deeper
+            if same and _settings(preset).get("scales") == self.settings.get("scales"):
                 return row
         return None
+
+    @property
+    def deeper(self) -> bool:
+        """Whether it is the deeper one of two; an RDN does not say so but by its blocks or by the name of its run."""
+        if self.family == "rdn":
+            return self.settings["blocks"] > 16 or "deeper" in f"{self.checkpoint.network} {self.name}"
+        return bool(self.settings.get("deeper"))
 
     def label(self, table: Table) -> str:
         """The row's name, and by what settings this network is not the paper's."""
         row = self.row(table)
         paper = _settings(table.rows[row] if row else self.family)
-        unseen = UNSEEN if row else UNSEEN[len(MEANT) :]
+        unseen = (*UNSEEN, *ROW) if row else UNSEEN
         if not self.settings.get("scales") or self.settings.get("channels") != paper.get("channels"):
             unseen += ("key_channels", "value_channels")  # there is no block, or they go with the channels
         others = [f"{key.replace('_', ' ')} {_words(value)}" for key, value in self.settings.items()

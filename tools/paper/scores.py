@@ -19,6 +19,7 @@ from pnen_train.evaluate import Scores, evaluate, network_smoother
 from pnen_train.progress import bar
 from pnen_train.study import Tile
 from pnen_train.targets import Pair
+from pnen_train.tasks import Task
 
 from .runs import TrainedRun
 
@@ -60,17 +61,16 @@ def measure(
     run: TrainedRun,
     images: str,
     pairs: Callable[[], Sequence[Pair]],
+    task: Task,
     inference: Inference,
     device: torch.device,
     title: str = "",
-    **protocol: Any,
 ) -> Measured:
     """Scores from the file beside the checkpoint, or measured now and put there.
 
     `images` is the digest of what the pairs are made of; they are loaded only where there is something to measure.
-    `protocol` goes to `evaluate`.
     """
-    asked = (VERSION, run.checkpoint.network, run.settings, run.checkpoint.sha256(), images, vars(inference), protocol)
+    asked = (VERSION, run.checkpoint.network, run.settings, run.checkpoint.sha256(), images, vars(inference))
     key = hashlib.sha256(json.dumps(asked, default=str).encode()).hexdigest()
     kept = _read(_file(run))
     if key not in kept:
@@ -78,9 +78,9 @@ def measure(
         with bar(title, len(loaded)) as advance:
             model = put(run.checkpoint.model(), device)
             smooth = network_smoother(model, inference.tile, inference.step, inference.blend, device)
-            network = evaluate(smooth, _watched(loaded, advance), **protocol)
+            network = evaluate(smooth, _watched(loaded, advance), task.shave)
         if images not in _idle:
-            _idle[images] = evaluate(lambda image: image, loaded, **protocol)
+            _idle[images] = evaluate(task.nothing, loaded, task.shave, quantise=False)
         kept = _read(_file(run))  # another table may have written meanwhile
         kept[key] = {"title": title, "network": network.record(), "idle": _idle[images].record()}
         _file(run).parent.mkdir(parents=True, exist_ok=True)
