@@ -61,7 +61,7 @@ def command(
     dry_run: bool,
 ) -> None:
     """Train the network of RECIPE (a TOML file or a name) on the pictures in IMAGES (files or folders)."""
-    name = "-".join([Path(recipe).stem, *(re.sub(r"[^\w.+-]+", "_", change.partition("=")[2]) for change in changes)])
+    name = "-".join([Path(recipe).stem, *map(_in_a_name, changes)])
     plan = override(read_recipe(recipe, changes), steps=steps, seed=seed)
     network, task = build_network(plan), task_of(plan.target, targets)
     if dry_run:
@@ -93,6 +93,11 @@ def command(
     if last.step == first:
         return say(f"{out}: was finished at step {first} and is as it was; --steps takes it further")
     say(f"written: {out / 'last.pt'}, {out / 'best.pt'}; export it with: pnen-export {out / 'best.pt'}")
+
+
+def _in_a_name(change: str) -> str:
+    """What a changed setting adds to the name of a run: target.filter=wmf adds wmf, network.scales=[2, 4] adds 2_4."""
+    return re.sub(r"[^\w.+-]+", "_", change.partition("=")[2]).strip("_") or "none"
 
 
 def _first_step(out: Path, resume: bool) -> int:
