@@ -17,6 +17,7 @@ def test_operations_are_those_worked_out_by_hand(call):
                                      ("PNB", 13.19, 21.22)):  # fmt: skip
         assert float(rows[name]["GMAC, convolutions"]) == convolutions and float(rows[name]["GMAC"]) == macs
         assert float(rows[name]["GFLOP"]) == pytest.approx(2 * macs, abs=0.015)
+    assert rows["PNB"]["*paper*: GB"] == "*4.3*"
     assert rows["PNB"]["*paper*: GFLOP"] == "*42.5*" and rows["PNB"]["without norms"] == "1,875,148"
 
 

@@ -50,10 +50,10 @@ def markdown(table: Table, entries: Sequence[Entry]) -> str:
         *rows_of([head, *lines]),
         "",
         *rows_of(_budgets(table, entries)),
-        "\nOurs: 8-bit results against 8-bit targets, means over images; ± is the deviation over seeds. "
-        "SSIM: Gaussian window of 11 pixels; 7x7: uniform window, which the authors' released code uses. "
+        "\nOurs: 8-bit results against 8-bit targets, means over images (noisy inputs unrounded); ± is the deviation "
+        "over seeds. SSIM: Gaussian window of 11 pixels; 7x7: uniform window, which the authors' released code uses. "
         "Parameters without those of norms.",
-        f"*Paper*: as printed by Zhu et al. 2020, for the full-size network; {table.caveat}.",
+        f"*Paper*: as printed by Zhu et al. 2020, of full-size networks on whole sets; {table.caveat}.",
     ])  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def _name(table: Table, row: str | None, group: list[Entry], entries: Sequence[E
 def _data(entries: Sequence[Entry]) -> str:
     """Which images, and how many."""
     sets = dict.fromkeys((entry.data, entry.measured.network.images) for entry in entries)
-    text = ", ".join(f"{data} ({images} images)" for data, images in sets)
+    text = ", ".join(f"{data} ({images} image{'s' * (images > 1)})" for data, images in sets)
     smoothing = any("filter" in entry.run.training["task"] for entry in entries)
     return f"{text}: BSDS500 stand-in" if smoothing and "BSDS500" in text else text
 
