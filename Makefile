@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench gpu-proof clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py demo/out
@@ -16,8 +16,18 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# make bench ARGS="--quick --plot bench.png"
 bench: .venv/ready
-	$(BIN)/python tools/bench_trt.py
+	$(BIN)/python tools/bench_trt.py $(ARGS)
+
+# On a machine with an NVIDIA card: PROOF is where its files go, TIME its minutes, ONLY some of its lines.
+PROOF ?= build/gpu-proof
+TIME ?= 30
+gpu-proof: .venv/ready
+	@if command -v nvidia-smi >/dev/null && ! $(BIN)/python -c "import tensorrt" 2>/dev/null; then \
+		$(BIN)/pip install -q -c constraints.txt -e ".[tensorrt]" || echo "TensorRT was not installed; its lines will say so"; fi
+	$(BIN)/python tools/gpu_proof.py prepare $(PROOF)
+	$(BIN)/python tools/gpu_proof.py run $(PROOF) --out $(PROOF)/report --time $(TIME) --only "$(ONLY)"
 
 # torch first and alone: the CPU build where the index has one, and nothing replaces it later.
 .venv/ready: pyproject.toml constraints.txt

@@ -14,6 +14,7 @@ from pnen_runtime.errors import BackendMissing, UsageError
 from pnen_runtime.files import write_bytes
 
 MODULES = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
+TURING = "SM75"  # for which TensorRT-RTX has no matrix products in FP32
 STEPS = 1000  # of a whole build, as progress is told
 HARDWARE = {"this": "NONE", "same-capability": "SAME_COMPUTE_CAPABILITY", "ampere+": "AMPERE_PLUS"}
 
@@ -60,7 +61,21 @@ def set_precision(trt: Any, config: Any, precision: str) -> None:
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # or the inspector has no types
 
 
-def set_targets(trt: Any, config: Any, hardware: str, version_compatible: bool) -> list[str]:
+PREVIEWS = (
+    "PROFILE_SHARING_0806",  # several contexts in one profile, as the runtime has; later versions always allow it
+    "RUNTIME_ACTIVATION_RESIZE_10_10",  # scratch memory for the shape, not for the profile
+)
+
+
+def set_previews(trt: Any, config: Any) -> None:
+    """Turn on what the runtime counts on, where this version has it as an option."""
+    members = trt.PreviewFeature.__members__ if hasattr(trt, "PreviewFeature") else {}
+    for name in PREVIEWS:
+        if name in members:
+            config.set_preview_feature(members[name], True)
+
+
+def set_targets(trt: Any, config: Any, precision: str, hardware: str, version_compatible: bool) -> list[str]:
     """Where the engine may run; the compute capabilities that TensorRT-RTX builds for, "SM89", else nothing.
 
     Raises UsageError where this version has no such option.
@@ -68,7 +83,8 @@ def set_targets(trt: Any, config: Any, hardware: str, version_compatible: bool) 
     if flavour(trt) == "rtx":
         if version_compatible or hardware != "this":
             raise UsageError("TensorRT-RTX engines run on every GPU it knows, and on its own version only: no options")
-        capabilities = {n: c for n, c in trt.ComputeCapability.__members__.items() if n not in ("NONE", "CURRENT")}
+        unable = ("NONE", "CURRENT", *[TURING] * (precision == "fp32"))
+        capabilities = {n: c for n, c in trt.ComputeCapability.__members__.items() if n not in unable}
         config.num_compute_capabilities = len(capabilities)
         for index, capability in enumerate(capabilities.values()):
             config.set_compute_capability(capability, index)

@@ -126,7 +126,8 @@ def _build(
 
     config = builder.create_builder_config()
     builder_api.set_precision(trt, config, card.precision)
-    capabilities = builder_api.set_targets(trt, config, **card.engine["options"])
+    builder_api.set_previews(trt, config)
+    capabilities = builder_api.set_targets(trt, config, card.precision, **card.engine["options"])
     for sizes in profiles:
         profile = builder.create_optimization_profile()
         profile.set_shape("image", *((batch, card.channels, height, width) for batch, height, width in sizes))

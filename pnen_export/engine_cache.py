@@ -15,7 +15,7 @@ from pnen_runtime.files import write_bytes, write_text
 
 from .onnx_file import OnnxFile
 
-BUILDER = 1  # counts up whenever the same options come to build another engine
+BUILDER = 2  # counts up whenever the same options come to build another engine
 KEPT = 32  # engines; the least recently used go first
 
 

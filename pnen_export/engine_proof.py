@@ -29,10 +29,10 @@ def prover(onnx_path: Path, reference: Reference | None = None, watch: Watch = l
         try:
             backend = open_trt(file, "to be proven")
         except BackendMissing as error:
-            return f"it cannot be run here: {error}"
+            return f"it cannot be run here, {error}"
         except EngineError as error:
             if file.flavour == "rtx":  # built for other GPUs than the one that is here
-                return f"it cannot be run here: {error}"
+                return f"it cannot be run here, {error}"
             raise
         try:
             right = reference or by_onnx_runtime(onnx_path, file.card)

@@ -49,10 +49,10 @@ def read_engine(path: Path) -> EngineFile:
     """
     plan = path.read_bytes()
     if plan[1:4] != MAGIC:
-        raise EngineError(f"{path}: expected a TensorRT engine, got something else; {rebuild_advice(path)}")
-    beside = None
-    with suppress(OSError, UnicodeDecodeError, EngineError):
-        beside = Card.from_json(sidecar(path).read_text(encoding="utf-8"), str(sidecar(path)))
+        raise EngineError(
+            f"{path}: expected a TensorRT engine, got something else; {rebuild_advice(path, _card_beside(path))}"
+        )
+    beside = _card_beside(path)
     if beside is not None:
         built = beside.engine.get("built") or {}
         if len(plan) < built.get("plan_bytes", 0):
@@ -64,6 +64,13 @@ def read_engine(path: Path) -> EngineFile:
     if inside is None:
         raise EngineError(f"{path} has no PNEN model card; only engines that pnen-export built can be run")
     return EngineFile(path, plan, inside)
+
+
+def _card_beside(path: Path) -> Card | None:
+    """The card in the sidecar, of this plan or of one that was here before."""
+    with suppress(OSError, UnicodeDecodeError, EngineError):
+        return Card.from_json(sidecar(path).read_text(encoding="utf-8"), str(sidecar(path)))
+    return None
 
 
 def _card_inside(plan: bytes, path: Path) -> Card | None:
@@ -125,8 +132,8 @@ def rebuild_advice(engine: Path, card: Card | None = None) -> str:
     return f"build it again: {shlex.join(rebuild_command(engine, card))}"
 
 
-def rebuild(engine: Path, card: Card | None = None) -> None:
-    """Build the engine again in a process of its own, which needs no torch.
+def rebuild(engine: Path) -> None:
+    """Build the engine again in a process of its own, which needs no torch, with the options of its card or sidecar.
 
     The old file stays until the new one is proven. Raises EngineError where there is no ONNX file beside it, or where
     the build fails.
@@ -138,6 +145,10 @@ def rebuild(engine: Path, card: Card | None = None) -> None:
         )
     import subprocess
 
+    try:
+        card: Card | None = read_engine(engine).card
+    except (EngineError, OSError):  # torn: all that is left is its sidecar
+        card = _card_beside(engine)
     words = rebuild_command(engine, card)
     done = subprocess.run([sys.executable, "-m", "pnen_export.cli", *words[1:]], capture_output=True, text=True)
     if done.returncode:

@@ -97,11 +97,9 @@ def fitting_profile(profiles: Sequence[Sizes], batch: int, height: int, width: i
 
 
 def most_at_once(profiles: Sequence[Sizes], height: int, width: int) -> int:
-    """Tiles of this size that an engine takes in one batch; 0 where it takes none."""
-    batches = [
-        most[0] for least, _, most in profiles if fitting_profile([(least, least, most)], most[0], height, width) == 0
-    ]
-    return max(batches, default=0)
+    """Tiles of this size that an engine takes in one batch, and any fewer; 0 where it takes none."""
+    fitting = [sizes for sizes in profiles if fitting_profile([sizes], 1, height, width) is not None]
+    return max((most[0] for _, _, most in fitting), default=0)
 
 
 def _largest_of(profiles: Sequence[Sizes], side: int, height: int, width: int) -> int:

@@ -6,7 +6,7 @@ import logging
 import os
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import numpy as np
 
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 MEMORY_MB = 512
 CUDA_ARRAYS = ("__cuda_array_interface__", "__dlpack_device__")  # how arrays of other libraries show themselves
 Given = TypeVar("Given", bound="np.ndarray | PIL.Image.Image")
+
+
+class OnGpu(Protocol):
+    """An array of another library that may lie on the GPU: of PyTorch, CuPy, JAX, ..."""
+
+    def __dlpack_device__(self) -> Any: ...
+
+
 log = logging.getLogger("pnen")
 
 
@@ -118,6 +126,9 @@ class Smoother:
     def run(
         self, image: str | os.PathLike[str], *, strength: float = ..., progress: Progress | None = ...
     ) -> PIL.Image.Image: ...
+
+    @overload
+    def run(self, image: OnGpu, *, strength: float = ..., progress: Progress | None = ...) -> Any: ...
 
     def run(self, image: Any, *, strength: float = 1.0, progress: Progress | None = None) -> Any:
         """Smooth an image.

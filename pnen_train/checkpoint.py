@@ -52,7 +52,8 @@ class Checkpoint:
             model.load_state_dict(self.weights, assign=True)
             model = deepcopy(model.float())
         except (UsageError, RuntimeError, TypeError, AttributeError) as error:
-            reason = shorten(str(error).partition("PNEN:")[2] or str(error), 200, placeholder=" ...")
+            told = str(error).partition("state_dict for ")[2].partition(":")[2] or str(error)
+            reason = shorten(told, 200, placeholder=" ...")
             raise CheckpointError(f"the weights do not fit network {self.network}: {reason}") from error
         if not all(torch.isfinite(p).all() for p in model.state_dict().values()):
             raise CheckpointError("the checkpoint holds weights that are not finite; take an earlier one")

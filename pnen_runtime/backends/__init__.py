@@ -77,18 +77,17 @@ def open_backend(
 def _open_engine(engine: Path, backend: str, rebuild_engine: bool) -> Backend:
     if backend.startswith("onnxruntime"):
         raise EngineError(f"{engine} is a TensorRT engine, which {backend} cannot run; give the ONNX file")
-    card, why = None, "the engine is for it" if backend == "auto" else "asked for"
+    from .trt import open_trt
+
+    why = "the engine is for it" if backend == "auto" else "asked for"
     try:
         file = read_engine(engine)
-        card = file.card
         own = "tensorrt-rtx" if file.flavour == "rtx" else "tensorrt"
         if backend not in ("auto", own):
             raise UsageError(f"{engine} is an engine of {own}, not of {backend}; leave the backend to it")
-        from .trt import open_trt
-
         return open_trt(file, why)
     except EngineError:
         if not rebuild_engine:
             raise
-    rebuild(engine, card)
+    rebuild(engine)
     return open_trt(read_engine(engine), why + "; it was built again, since it did not fit")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import PnenError
-from .driver import DISABLE_TIMING, Gpu, failed, out_of_memory, read_ptx, wait_for
+from .driver import DISABLE_TIMING, Gpu, contiguous, failed, out_of_memory, read_ptx, wait_for
 
 NON_BLOCKING = 1  # CUstream_flags
 
@@ -44,6 +45,7 @@ class CudaPython:
         self._events: list[Event] = []
         self._module: Any = None
         self._kernels: dict[str, Any] = {}
+        self._loading = threading.Lock()
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -95,10 +97,10 @@ class CudaPython:
         self._pinned[array.ctypes.data]()
 
     def upload(self, pointer: int, host: np.ndarray, stream: Any) -> None:
-        self._call("cuMemcpyHtoDAsync", pointer, address_of(host), host.nbytes, stream.handle)
+        self._call("cuMemcpyHtoDAsync", pointer, contiguous(host).ctypes.data, host.nbytes, stream.handle)
 
     def download(self, host: np.ndarray, pointer: int, stream: Any) -> None:
-        self._call("cuMemcpyDtoHAsync", address_of(host), pointer, host.nbytes, stream.handle)
+        self._call("cuMemcpyDtoHAsync", contiguous(host).ctypes.data, pointer, host.nbytes, stream.handle)
 
     def fill(self, pointer: int, size: int, stream: Any) -> None:
         self._call("cuMemsetD8Async", pointer, 0, size, stream.handle)
@@ -135,11 +137,12 @@ class CudaPython:
         )
 
     def _kernel(self, name: str) -> Any:
-        if name not in self._kernels:
-            if self._module is None:
-                self._module = self._call("cuModuleLoadData", read_ptx())
-            self._kernels[name] = self._call("cuModuleGetFunction", self._module, name.encode())
-        return self._kernels[name]
+        with self._loading:
+            if name not in self._kernels:
+                if self._module is None:
+                    self._module = self._call("cuModuleLoadData", read_ptx())
+                self._kernels[name] = self._call("cuModuleGetFunction", self._module, name.encode())
+            return self._kernels[name]
 
     def close(self) -> None:
         if self._context is None:
@@ -166,13 +169,6 @@ class CudaPython:
         if status:
             raise failed(name, getattr(status, "name", str(status)))
         return result[0] if len(result) == 1 else result
-
-
-def address_of(host: np.ndarray) -> int:
-    """Where the values of an array begin; they must lie one after the other."""
-    if not host.flags.c_contiguous:
-        raise ValueError(f"expected a C-contiguous array, got strides {host.strides}")
-    return host.ctypes.data
 
 
 def _find_driver() -> tuple[Any, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import PnenError
-from .driver import Gpu, current_context, out_of_memory, read_ptx, replace_current_context, wait_for
+from .driver import Gpu, contiguous, current_context, out_of_memory, read_ptx, replace_current_context, wait_for
 
 NON_BLOCKING = 1  # CUstream_flags
 
@@ -50,6 +51,7 @@ class PyCuda:
         self._events: list[Event] = []
         self._module: Any = None
         self._kernels: dict[str, Any] = {}
+        self._loading = threading.Lock()
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -99,10 +101,10 @@ class PyCuda:
         self._pinned[array.ctypes.data]()
 
     def upload(self, pointer: int, host: np.ndarray, stream: Any) -> None:
-        self._call(self._driver.memcpy_htod_async, pointer, host, self._streams[stream.handle])
+        self._call(self._driver.memcpy_htod_async, pointer, contiguous(host), self._streams[stream.handle])
 
     def download(self, host: np.ndarray, pointer: int, stream: Any) -> None:
-        self._call(self._driver.memcpy_dtoh_async, host, pointer, self._streams[stream.handle])
+        self._call(self._driver.memcpy_dtoh_async, contiguous(host), pointer, self._streams[stream.handle])
 
     def fill(self, pointer: int, size: int, stream: Any) -> None:
         self._call(self._driver.memset_d8_async, pointer, 0, size, self._streams[stream.handle])
@@ -137,11 +139,12 @@ class PyCuda:
         )
 
     def _kernel(self, name: str) -> Any:
-        if name not in self._kernels:
-            if self._module is None:
-                self._module = self._call(self._driver.module_from_buffer, read_ptx())
-            self._kernels[name] = self._call(self._module.get_function, name)
-        return self._kernels[name]
+        with self._loading:
+            if name not in self._kernels:
+                if self._module is None:
+                    self._module = self._call(self._driver.module_from_buffer, read_ptx())
+                self._kernels[name] = self._call(self._module.get_function, name)
+            return self._kernels[name]
 
     def close(self) -> None:
         if self._context is None:
@@ -171,5 +174,5 @@ class PyCuda:
             return function(*arguments, **options)
         except self._driver.MemoryError as error:
             raise MemoryError(" ".join(str(error).split())) from error
-        except self._driver.Error as error:
+        except (self._driver.Error, UnicodeDecodeError) as error:  # a compiler's log may be of any bytes
             raise PnenError(" ".join(str(error).split())) from error

@@ -1,4 +1,4 @@
-"""What the CUDA driver is asked directly, without a package: which GPU is here, and CUDA graphs."""
+"""What the CUDA driver is asked without a package: which GPU is here, and CUDA graphs; and what both packages share."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
+
+import numpy as np
 
 from ..errors import PnenError
 
@@ -175,6 +177,13 @@ def out_of_memory(wanted: int, free: int) -> MemoryError:
         f"expected {wanted / 1e6:.0f} MB free on the GPU, there are {free / 1e6:.0f} MB; "
         "take a smaller tile, or end what else runs there"
     )
+
+
+def contiguous(host: np.ndarray) -> np.ndarray:
+    """The array, whose values lie one after the other in C order."""
+    if not host.flags.c_contiguous:
+        raise ValueError(f"expected a C-contiguous array, got {host.shape} with strides {host.strides}")
+    return host
 
 
 def read_ptx() -> bytes:

@@ -16,6 +16,7 @@ from pnen_export.engine_command import engine_report, make_engine
 from pnen_export.onnx_graph import export_graph
 from pnen_export.profiles import read_profile
 from pnen_export.record import make_card
+from pnen_runtime.backends import open_backend
 from pnen_runtime.card import KEY, Card
 from pnen_runtime.cuda.driver import first_gpu
 from pnen_runtime.engine_file import read_engine
@@ -154,10 +155,12 @@ def test_half_weights_that_are_widened_before_use_are_no_half_precision(rtx, gra
 
 
 @pytest.mark.rtx
-def test_single_precision_can_be_built_as_such(rtx, exported, tmp_path):
-    card = build_engine(rtx, exported("without block", "fp32"), tmp_path / "model.engine", profiles=[TILES])
+@pytest.mark.parametrize("name", ["without block", "pyramid"])
+def test_single_precision_can_be_built_as_such_but_not_for_turing(rtx, exported, tmp_path, name):
+    card = build_engine(rtx, exported(name, "fp32"), tmp_path / "model.engine", profiles=[TILES])
     assert card.precision == "fp32" and card.engine["built"]["half_share"]["graph"] == 0
     assert card.engine["built"]["attention_fused"] == [None]
+    assert card.engine["compute_capabilities"] == ["SM80", "SM86", "SM89", "SM120", "SM121"]
 
 
 @pytest.mark.rtx
@@ -234,7 +237,22 @@ print(path.name, *engine_report(card), sep="\\n")
     assert lines[0] == "model.fp16.engine" and "FP16 by the types of the graph" in lines[1]
     assert [line.split(",")[0] for line in lines[2:4]] == ["  1x16x16 to 2x64x64", "  1x16x16 to 1x80x96"]
     if first_gpu() is None:
-        assert lines[4].startswith("not compared with PyTorch: it cannot be run here: expected an NVIDIA GPU")
+        assert lines[4].startswith("not compared with PyTorch: it cannot be run here, expected an NVIDIA GPU")
+
+
+@pytest.mark.rtx
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_a_torn_engine_is_built_again_with_its_own_options(rtx, exported, tmp_path, share):
+    path, card = make_engine(exported(), "rtx", tiles=3, shapes=["16x16,80x96,80x96"], use_cache=False)
+    plan = path.read_bytes()
+    path.write_bytes(plan[: int(share * len(plan))])
+    with pytest.raises(EngineError, match=r"--engine rtx --tiles 3 --shapes 1x16x16,1x80x96,1x80x96"):
+        open_backend(path)
+    try:
+        open_backend(path, rebuild_engine=True).close()
+    except BackendMissing:
+        assert first_gpu() is None  # it was built again, but nothing here can run it
+    assert read_engine(path).card.engine["profiles"] == card.engine["profiles"]
 
 
 def test_a_file_for_onnx_runtime_is_wrong_usage(graph, card, tmp_path):

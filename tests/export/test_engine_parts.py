@@ -26,7 +26,21 @@ IBuilderConfig.add_optimization_profile IOptimizationProfile.set_shape Profiling
 BuilderFlag.VERSION_COMPATIBLE HardwareCompatibilityLevel.AMPERE_PLUS LayerType.CONVOLUTION
 LayerType.MATRIX_MULTIPLY ILayer.get_input ITensor.dtype Runtime.deserialize_cuda_engine
 ICudaEngine.create_engine_inspector EngineInspector.get_engine_information LayerInformationFormat.JSON
+float32 Runtime.engine_host_code_allowed ICudaEngine.num_io_tensors ICudaEngine.get_tensor_name
+ICudaEngine.get_tensor_dtype ICudaEngine.num_optimization_profiles ICudaEngine.get_tensor_profile_shape
+ICudaEngine.create_execution_context IExecutionContext.set_optimization_profile_async IExecutionContext.set_input_shape
+IExecutionContext.set_tensor_address IExecutionContext.execute_async_v3
 """
+EITHER = """
+ExecutionContextAllocationStrategy.USER_MANAGED|ICudaEngine.create_execution_context_without_device_memory
+IExecutionContext.update_device_memory_size_for_shapes|ICudaEngine.device_memory_size
+IExecutionContext.set_device_memory|IExecutionContext.device_memory
+"""
+WITH_RUNTIME_CONFIG = """
+IRuntimeConfig.set_execution_context_allocation_strategy IRuntimeConfig.create_runtime_cache
+IRuntimeConfig.set_runtime_cache IRuntimeCache.serialize IRuntimeCache.deserialize
+"""
+WITH_GRAPH_STRATEGY = "CudaGraphStrategy.WHOLE_GRAPH_CAPTURE IRuntimeConfig.cuda_graph_strategy"
 ENGINE = {"flavour": "tensorrt", "version": "10.3.0", "gpu": {"name": "NVIDIA H200 / 2g", "compute_capability": "9.0"}}
 
 
@@ -144,6 +158,15 @@ def test_a_gpu_is_asked_of_the_driver():
     assert gpu is None or (gpu.name and float(gpu.compute_capability) >= 5)
 
 
+def has(module, name):
+    """Whether a module has Class.member."""
+    for part in name.split("."):
+        if not hasattr(module, part):
+            return False
+        module = getattr(module, part)
+    return True
+
+
 @pytest.mark.parametrize(
     "module",
     [pytest.param("tensorrt", marks=pytest.mark.tensorrt), pytest.param("tensorrt_rtx", marks=pytest.mark.rtx)],
@@ -151,11 +174,11 @@ def test_a_gpu_is_asked_of_the_driver():
 def test_this_tensorrt_has_every_name_that_is_used_unasked(module):
     """Only names: without a GPU the builder of TensorRT does not even start."""
     trt = pytest.importorskip(module, reason=f"{module} is not installed", exc_type=ImportError)
-    for name in USED.split():
-        found = trt
-        for part in name.split("."):
-            assert hasattr(found, part), name
-            found = getattr(found, part)
+    used = USED.split()
+    if has(trt, "ICudaEngine.create_runtime_config") and has(trt, "IRuntimeCache"):
+        used += WITH_RUNTIME_CONFIG.split() + WITH_GRAPH_STRATEGY.split() * has(trt, "CudaGraphStrategy")
+    for names in [*used, *EITHER.split()]:
+        assert any(has(trt, name) for name in names.split("|")), names
     typed = "STRONGLY_TYPED" in trt.NetworkDefinitionCreationFlag.__members__
     assert typed or "FP16" in trt.BuilderFlag.__members__
     monitor = builder_api.make_monitor(trt, lambda *_: None)

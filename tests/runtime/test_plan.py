@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pnen_runtime import UsageError
-from pnen_runtime.plan import describe_tiles, largest_tile, peak_bytes, plan_tiles
+from pnen_runtime import EngineError, UsageError
+from pnen_runtime.plan import describe_tiles, fitting_profile, largest_tile, most_at_once, peak_bytes, plan_tiles
 
 PNEN = {"channels": 64, "scales": [2, 4, 8]}
 MB = 1_000_000
@@ -66,3 +66,33 @@ def test_a_whole_image_that_does_not_fit_is_tiled_and_it_is_said(card):
 def test_a_wrong_tile_or_step_is_refused(card, tile, step):
     with pytest.raises(UsageError, match="expected"):
         plan_tiles(card(), 100, 100, 512 * MB, tile, step)
+
+
+TILES, WHOLE, LARGE = (
+    ((1, 16, 16), (8, 96, 96), (8, 96, 96)),
+    ((1, 16, 16),) * 2 + ((1, 300, 500),),
+    ((32,) + (96,) * 2,) * 3,
+)
+
+
+@pytest.mark.parametrize(("batch", "height", "width", "number"), [(1, 96, 96, 0), (8, 40, 96, 0), (1, 97, 96, 1),
+                                                                  (2, 97, 96, None), (32, 96, 96, 2), (9, 96, 96, None),
+                                                                  (1, 15, 96, None)])  # fmt: skip
+def test_the_smallest_profile_that_takes_a_batch_is_taken(batch, height, width, number):
+    assert fitting_profile([TILES, WHOLE, LARGE], batch, height, width) == number
+
+
+def test_batches_are_as_large_as_a_profile_that_also_takes_the_rest_of_them():
+    assert most_at_once([TILES, WHOLE, LARGE], 96, 96) == 8  # not 32: 33 tiles leave one
+    assert most_at_once([TILES, WHOLE, LARGE], 200, 96) == 1 and most_at_once([TILES], 97, 96) == 0
+
+
+def test_an_engine_takes_the_largest_tile_that_its_profiles_allow(card):
+    ours = card(tile=96, tile_step=80)
+    assert plan_tiles(ours, 400, 600, 1, profiles=[TILES]).tile == 96  # memory does not count
+    plan = plan_tiles(ours, 400, 600, 1, 200, profiles=[TILES])
+    assert (plan.tile, plan.step, plan.limited) == (96, 80, True) and "no profile for 200" in plan.why
+    assert plan_tiles(ours, 300, 500, 1, "whole", profiles=[TILES, WHOLE]).tile == 500
+    assert plan_tiles(ours, 500, 300, 1, "whole", profiles=[TILES, WHOLE]).tile == 300  # it is wide, not high
+    with pytest.raises(EngineError, match="takes 96x96 to 96x96 pixels, which fits no tile of an image of 50x600"):
+        plan_tiles(ours, 50, 600, 1, profiles=[LARGE])

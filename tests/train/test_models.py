@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pnen_runtime.errors import UsageError
+from pnen_runtime.errors import CheckpointError, UsageError
 from pnen_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pnen_train.models import MODELS, build
 
@@ -56,6 +56,16 @@ def test_checkpoint_gives_the_network_back(tmp_path, name):
     with torch.inference_mode():
         for image, expected in zip(again(x), model(x), strict=True):
             assert torch.equal(image, expected)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_of_other_settings_are_refused_in_one_short_line(name):
+    checkpoint = Checkpoint.of(name, small(name))
+    first = next(iter(checkpoint.weights))
+    checkpoint.weights[first] = torch.zeros(3, 2, 1)
+    with pytest.raises(CheckpointError, match=rf"^the weights do not fit network {name}: size mismatch for") as error:
+        checkpoint.model()
+    assert len(str(error.value)) < 250 and "\n" not in str(error.value)
 
 
 def test_a_preset_is_its_network_with_its_settings_and_they_can_be_changed():

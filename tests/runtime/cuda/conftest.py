@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib.util
 import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,18 @@ HERE = Path(__file__).parent
 FLAGS = ["-std=c++17", "-O1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"]
 STUB = 'extern "C" __attribute__((visibility("default"))) int {}() {{ return 801; }}  // CUDA_ERROR_NOT_SUPPORTED\n'
 MEMORY = 1 << 30  # bytes of the stand-in
-ADAPTERS = {"pycuda": ("by_pycuda", "PyCuda"), "cuda": ("by_cuda_python", "CudaPython")}
-INSTALLED = [package for package in ADAPTERS if importlib.util.find_spec(package)]
+ADAPTERS = {"pycuda": ("by_pycuda", "PyCuda"), "cuda-python": ("by_cuda_python", "CudaPython")}
+
+
+def installed(*modules: str) -> bool:
+    for module in modules:
+        with suppress(ModuleNotFoundError):  # of the package that it lies in
+            if importlib.util.find_spec(module):
+                return True
+    return False
+
+
+INSTALLED = ["pycuda"] * installed("pycuda") + ["cuda-python"] * installed("cuda.bindings.driver", "cuda.cuda")
 
 
 class StandIn:
@@ -39,13 +51,16 @@ class StandIn:
         """Be a driver without a GPU."""
         self.library.stand_in_set(0, 0)
 
-    def refuse(self, function: str, code: int) -> None:
-        """Let the next call of this function of the driver fail."""
+    @contextmanager
+    def refusing(self, function: str, code: int) -> Iterator[None]:
+        """Let this function of the driver fail."""
         self.library.stand_in_refuse(function.encode(), code)
+        yield
+        self.library.stand_in_refuse(function.encode(), 0)
 
     @property
     def held(self) -> int:
-        """How much was not given back: memory, streams, events, graphs, contexts."""
+        """How much was not given back: memory, streams, events, graphs, the context."""
         return int(self.library.stand_in_held())
 
     @property
@@ -127,6 +142,8 @@ def cuda(gpu, open_one) -> Iterator[Any]:
     before = gpu and (gpu.held, gpu.damage)
     opened = open_one()
     yield opened
+    if opened.name.startswith("pycuda"):
+        gc.collect()  # what pycuda made lives on in the traceback of an error that a test caught
     opened.close()
     if gpu is not None:
         assert (gpu.held, gpu.damage) == before, "not all was given back, or it was damaged at its ends"

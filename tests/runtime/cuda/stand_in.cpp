@@ -49,11 +49,7 @@ static thread_local int capturing = 0;
 
 static int begin(const char* name, bool needs_context) {
     auto refusal = refusals.find(name);
-    if (refusal != refusals.end()) {
-        int code = refusal->second;
-        refusals.erase(refusal);
-        return code;
-    }
+    if (refusal != refusals.end() && refusal->second) return refusal->second;
     if (!present) return NOT_INITIALIZED;
     if (needs_context && (contexts.empty() || contexts.back() != &primary || !retained)) return INVALID_CONTEXT;
     return needs_context ? fault : OK;
@@ -294,7 +290,11 @@ CUDA cuModuleLoadData(void** module, const char* image) {
     *module = &module_handle;
     return strstr(image, ".visible .entry blend(") ? OK : INVALID_PTX;
 }
-CUDA cuModuleLoadDataEx(void** module, const char* image, unsigned, void*, void*) { return cuModuleLoadData(module, image); }
+CUDA cuModuleLoadDataEx(void** module, const char* image, unsigned count, int* options, void** values) {
+    for (unsigned i = 0; i < count; i++)
+        if (options[i] == 3 || options[i] == 5) *(char*)values[i] = 0;  // CU_JIT_INFO_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER
+    return cuModuleLoadData(module, image);
+}
 CUDA cuModuleUnload(void*) { ENTER(true) return OK; }
 CUDA cuModuleGetFunction(const Binder** function, void*, const char* name) {
     ENTER(true)
@@ -341,8 +341,8 @@ CUDA cuGetProcAddress_v2(const char* name, void** function, int, unsigned long l
 
 // For the tests.
 CUDA stand_in_set(int is_present, size_t memory_size) { present = is_present; total = memory_size; fault = 0; return OK; }
-CUDA stand_in_refuse(const char* name, int code) { refusals[name] = code; return OK; }  // its next call fails
+CUDA stand_in_refuse(const char* name, int code) { refusals[name] = code; return OK; }  // until it is OK again
 CUDA stand_in_damage() { for (auto [pointer, size] : memory) look_for_damage(pointer, size); return damage; }
 CUDA stand_in_held() {  // all that was not given back
-    return (int)(memory.size() + pinned.size() + streams.size() + events.size() + graphs.size()) + retained + (int)contexts.size();
+    return (int)(memory.size() + pinned.size() + streams.size() + events.size() + graphs.size()) + retained;
 }

@@ -2,16 +2,16 @@
 
 import ctypes
 import gc
-import sys
 import threading
 
 import numpy as np
 import pytest
 
-from pnen_runtime.cuda import BLOCK, Buffer, blocks, driver, open_cuda
-from pnen_runtime.errors import BackendMissing, PnenError
+from pnen_runtime.cuda import Buffer, driver
+from pnen_runtime.errors import PnenError
 
 NUMBERS = np.arange(5000, dtype=np.float32)
+MATRIX = NUMBERS.reshape(50, 100)
 
 
 def upload(cuda, stream, array=NUMBERS):
@@ -61,26 +61,36 @@ def test_only_contiguous_arrays_are_copied(cuda):
     with cuda.active():
         stream = cuda.stream()
         pointer = cuda.allocate(NUMBERS.nbytes)
-        with pytest.raises((ValueError, BufferError), match="contiguous"):
-            cuda.upload(pointer, NUMBERS[::2], stream)
+        for copy in (
+            lambda: cuda.upload(pointer, NUMBERS[::2], stream),
+            lambda: download(cuda, pointer, stream, MATRIX.T),
+        ):
+            with pytest.raises(ValueError, match="contiguous"):
+                copy()
 
 
 def test_the_context_of_before_comes_back(cuda):
-    assert driver.current_context() is None
-    with cuda.active():
-        ours = driver.current_context()
-        assert ours is not None
+    def enter():
+        assert driver.current_context() is None
         with cuda.active():
+            ours = driver.current_context()
+            assert ours is not None
+            with cuda.active():
+                assert driver.current_context() == ours
+            other = cuda.share()
+            with pytest.raises(ZeroDivisionError), other.active():
+                assert driver.current_context() == ours
+                1 / 0  # noqa: B018
+            other.close()
             assert driver.current_context() == ours
-        other = cuda.share()
-        with pytest.raises(ZeroDivisionError), other.active():
-            assert driver.current_context() == ours
-            1 / 0  # noqa: B018
-        other.close()
-        assert driver.current_context() == ours
-        in_thread(lambda: test_the_context_of_before_comes_back(cuda) if ours else None)
+            cuda.memory()
+        assert driver.current_context() is None
+
+    enter()
+    in_thread(enter)
+    with cuda.active():
+        in_thread(enter)
         cuda.memory()
-    assert driver.current_context() is None
 
 
 @pytest.mark.parametrize("where", ["here", "in another thread"])
@@ -124,12 +134,11 @@ def test_too_much_memory_is_a_memory_error_with_figures(cuda):
         assert 0 < free <= total
         with pytest.raises(MemoryError, match=r"expected 1125899907 MB free on the GPU, there are \d+ MB"):
             cuda.allocate(1 << 50)
-        assert cuda.memory()[0] == free
 
 
-def test_a_buffer_only_grows(cuda):
+def test_a_buffer_only_grows(cuda, gpu):
     with cuda.active():
-        free = cuda.memory()[0]
+        held = gpu and gpu.held
         buffer = Buffer(cuda)
         assert (buffer.need(0), buffer.size, buffer.grown) == (0, 0, 0)
         pointer = buffer.need(1 << 20)
@@ -143,7 +152,7 @@ def test_a_buffer_only_grows(cuda):
         assert buffer.grown == 3
         buffer.free()
         buffer.free()
-        assert cuda.memory()[0] == free
+        assert gpu is None or gpu.held == held
 
 
 def test_pinned_memory_lives_as_long_as_it_is_referenced(cuda, gpu):
@@ -235,94 +244,3 @@ def test_threads_work_side_by_side(cuda):
         thread.join()
     threading.excepthook = before
     assert not failures
-
-
-def launch(cuda, stream, kernel="put_u8", out=None, block=BLOCK):
-    band = cuda.allocate(4 * 32)
-    cuda.fill(band, 4 * 32, stream)
-    out = band if out is None else out
-    arguments = [np.uint64(band), np.uint64(out), *map(np.int64, (32, 1, 1)), *map(np.int32, (1, 1, 1, 32, 0, 1))]
-    cuda.launch(kernel, blocks(32, 1), block, arguments, stream)
-
-
-def test_a_wrong_launch_is_one_line(cuda):
-    with cuda.active():
-        stream = cuda.stream()
-        with pytest.raises(PnenError, match="cuModuleGetFunction failed"):
-            launch(cuda, stream, "put_u9")
-        with pytest.raises(PnenError, match="cuLaunchKernel failed"):
-            launch(cuda, stream, block=(2048, 1, 1))
-        launch(cuda, stream)
-        cuda.synchronize(stream)
-
-
-def test_after_a_kernel_that_fails_everything_does_and_closing_still_works(stand_in, open_one):
-    cuda = open_one()
-    with cuda.active():
-        stream = cuda.stream()
-        cuda.event()
-        kept = cuda.pinned(10)
-        launch(cuda, stream, out=1000)
-        with pytest.raises(PnenError, match="CUDA_ERROR_ILLEGAL_ADDRESS"):
-            cuda.synchronize(stream)
-        with pytest.raises(PnenError, match="CUDA_ERROR_ILLEGAL_ADDRESS"):
-            cuda.fill(1000, 1, stream)
-    cuda.close()
-    assert driver.current_context() is None
-    del kept
-
-
-REFUSALS = {
-    "cuCtxPushCurrent_v2": lambda cuda, stream, event, pointer: cuda.active().__enter__(),
-    "cuStreamCreate": lambda cuda, stream, event, pointer: cuda.stream(),
-    "cuEventCreate": lambda cuda, stream, event, pointer: cuda.event(),
-    "cuMemAlloc_v2": lambda cuda, stream, event, pointer: cuda.allocate(1),
-    "cuMemGetInfo_v2": lambda cuda, stream, event, pointer: cuda.memory(),
-    "cuMemHostAlloc": lambda cuda, stream, event, pointer: cuda.pinned(1),
-    "cuMemcpyHtoDAsync_v2": lambda cuda, stream, event, pointer: cuda.upload(pointer, NUMBERS, stream),
-    "cuMemcpyDtoHAsync_v2": lambda cuda, stream, event, pointer: cuda.download(NUMBERS.copy(), pointer, stream),
-    "cuMemsetD8Async": lambda cuda, stream, event, pointer: cuda.fill(pointer, 1, stream),
-    "cuEventRecord": lambda cuda, stream, event, pointer: cuda.record(event, stream),
-    "cuStreamWaitEvent": lambda cuda, stream, event, pointer: cuda.wait(stream, event),
-    "cuStreamSynchronize": lambda cuda, stream, event, pointer: cuda.synchronize(stream),
-    "cuEventSynchronize": lambda cuda, stream, event, pointer: cuda.synchronize(event),
-    "cuEventElapsedTime_v2": lambda cuda, stream, event, pointer: cuda.milliseconds(event, event),
-    "cuModuleLoadData": lambda cuda, stream, event, pointer: launch(cuda, stream),
-    "cuModuleGetFunction": lambda cuda, stream, event, pointer: launch(cuda, stream),
-    "cuLaunchKernel": lambda cuda, stream, event, pointer: launch(cuda, stream),
-}
-
-
-@pytest.mark.parametrize("function", sorted(REFUSALS))
-@pytest.mark.parametrize(("code", "kind"), [(1, PnenError), (2, MemoryError)])
-def test_what_the_driver_refuses_is_one_line_with_its_name(stand_in, cuda, function, code, kind):
-    name = {1: "CUDA_ERROR_INVALID_VALUE", 2: "CUDA_ERROR_OUT_OF_MEMORY"}[code]
-    with cuda.active():
-        stream, event = cuda.stream(), cuda.event(timing=True)
-        pointer = upload(cuda, stream)
-        stand_in.refuse(function, code)
-        with pytest.raises(kind) as caught:
-            REFUSALS[function](cuda, stream, event, pointer)
-        assert "\n" not in str(caught.value)
-        assert name in str(caught.value) or "MB free" in str(caught.value)
-        np.testing.assert_array_equal(download(cuda, pointer, stream), NUMBERS)
-
-
-def test_without_a_gpu_the_backend_is_missing(stand_in):
-    stand_in.absent()
-    with pytest.raises(BackendMissing, match="expected an NVIDIA GPU") as caught:
-        open_cuda()
-    assert caught.value.exit_code == 4 and driver.version() is None
-
-
-def test_pycuda_is_taken_first_and_cuda_python_without_it(gpu, open_one, monkeypatch):
-    opened = open_cuda()
-    assert opened.name.split()[0] == ("pycuda" if "pycuda" in sys.modules else "cuda-python")
-    assert opened.gpu == driver.first_gpu()
-    opened.close()
-    for package in ("pycuda", "cuda"):
-        monkeypatch.setitem(sys.modules, package, None)
-        for module in [name for name in sys.modules if name.startswith(f"{package}.")]:
-            monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(BackendMissing, match='pip install "pnen'):
-        open_cuda()

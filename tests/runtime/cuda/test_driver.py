@@ -108,8 +108,8 @@ def test_the_default_stream_is_not_captured(work):
 def test_a_driver_that_makes_no_graph_gives_none(stand_in, work, function):
     cuda, stream, pointer = work
     held = stand_in.held
-    stand_in.refuse(function, 801)
-    assert driver.capture(stream.handle, lambda: cuda.fill(pointer, ONES.nbytes, stream)) is None
+    with stand_in.refusing(function, 801):
+        assert driver.capture(stream.handle, lambda: cuda.fill(pointer, ONES.nbytes, stream)) is None
     assert stand_in.held == held
     assert value(*work) == 1
 
@@ -117,8 +117,7 @@ def test_a_driver_that_makes_no_graph_gives_none(stand_in, work, function):
 def test_a_graph_that_the_driver_does_not_launch_is_an_error(stand_in, work):
     cuda, stream, pointer = work
     graph = driver.capture(stream.handle, lambda: cuda.fill(pointer, ONES.nbytes, stream))
-    stand_in.refuse("cuGraphLaunch", 1)
-    with pytest.raises(PnenError, match="cuGraphLaunch failed: CUDA_ERROR_INVALID_VALUE"):
+    with stand_in.refusing("cuGraphLaunch", 1), pytest.raises(PnenError, match="CUDA_ERROR_INVALID_VALUE"):
         graph.launch(stream.handle)
     graph.free()
 

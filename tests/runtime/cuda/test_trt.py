@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from pnen_runtime import Card, EngineError, Smoother
+from pnen_runtime import Card, EngineError, ImageError, Smoother
 from pnen_runtime.backends import trt
 from pnen_runtime.backends.trt import SHAPES, open_trt
 from pnen_runtime.cuda.driver import first_gpu
@@ -155,6 +155,64 @@ def test_a_smoother_on_the_device_gives_what_one_on_the_host_gives(opened, stren
         assert found.dtype == expected.dtype
         assert_same(found, expected)
     assert "tiles of 32 at step 20 (recommended" in str(Smoother("flip", backend=backend).info)
+
+
+class OnDevice:
+    """Another library's array: values in device memory, in any layout."""
+
+    def __init__(self, cuda, values):
+        self.cuda, base = cuda, values if values.base is None else values.base
+        self.pointer = cuda.allocate(base.nbytes)
+        stream = cuda.stream()
+        cuda.upload(self.pointer, base.ravel(order="K"), stream)  # as it lies in memory
+        self.__cuda_array_interface__ = {
+            "version": 3, "shape": values.shape, "typestr": values.dtype.str, "strides": values.strides,
+            "data": (self.pointer + values.ctypes.data - base.ctypes.data, False), "stream": stream.handle,
+        }  # fmt: skip
+
+
+def fetch(cuda, array):
+    values, stream = np.empty(array.shape, array.dtype), cuda.stream()
+    cuda.download(values, array.pointer, stream)
+    cuda.synchronize(stream)
+    return values
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32])
+def test_a_cuda_array_comes_back_as_one_without_a_copy_on_the_host(opened, cuda, dtype):
+    backend, _ = opened()
+    smoother = Smoother("flip", backend=backend)
+    white = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    planar = (RANDOM.random((3, 50, 70)) * white).astype(dtype)
+    for values in (planar.transpose(1, 2, 0), planar[0], np.stack([planar[:, ::-1, ::2].transpose(1, 2, 0)] * 2)):
+        with cuda.active():
+            given = OnDevice(cuda, values)
+            result = smoother.run(given)
+            assert_same(fetch(cuda, result), smoother.run(np.ascontiguousarray(values)))
+            assert result.shape == values.shape and result.dtype == values.dtype
+            cuda.free(given.pointer)
+        del result
+
+
+@pytest.mark.parametrize(("shape", "dtype", "says"), [((50, 70, 4), np.uint8, "alpha is not taken"),
+                                                      ((50, 70, 3), np.int32, "got int32"),
+                                                      ((3, 8, 70), np.uint8, "channels come last"),
+                                                      ((8, 70, 3), np.uint8, "at least 16 pixels")])  # fmt: skip
+def test_a_cuda_array_that_is_no_picture_is_refused(opened, cuda, shape, dtype, says):
+    backend, _ = opened()
+    with cuda.active():
+        given = OnDevice(cuda, np.zeros(shape, dtype))
+        with pytest.raises(ImageError, match=says):
+            Smoother("flip", backend=backend).run(given)
+        cuda.free(given.pointer)
+
+
+def test_a_cuda_array_is_refused_by_a_network_on_the_cpu(cuda):
+    with cuda.active(), Smoother("l0") as smoother:
+        given = OnDevice(cuda, np.zeros((50, 70, 3), np.uint8))
+        with pytest.raises(ImageError, match="runs on the CPU"):
+            smoother.run(given)
+        cuda.free(given.pointer)
 
 
 def test_tiles_that_no_profile_takes_become_smaller_and_that_is_said(opened):

@@ -1,0 +1,160 @@
+"""The proof for NVIDIA cards: all of it where there is one; elsewhere that it says what is missing and what failed."""
+
+import json
+
+import click.testing
+import gpu_proof
+import numpy as np
+import pytest
+from gpu_checks import engines, process, same, speed
+from gpu_checks.lab import Lab, missing, read_reference, write_reference
+from gpu_checks.line import FAIL, PASS, SKIP, Line, Outcome, Skipped, Subject, perform
+from gpu_checks.order import all_lines
+from gpu_checks.prepare import networks, prepare
+from gpu_checks.report import markdown
+
+from pnen_export.inputs import Input
+from pnen_export.parity import Reference, torch_run
+from pnen_runtime.backends.ort import OrtBackend
+from pnen_runtime.cuda.driver import first_gpu
+
+MARKS = {"tensorrt": pytest.mark.tensorrt, "tensorrt-rtx": pytest.mark.rtx}
+TOO_LONG = (speed.bench, engines.beyond_the_guard)  # for a test; `make gpu-proof` has them
+
+
+def on_gpu(line):
+    marks = [pytest.mark.gpu, *([MARKS[line.subject.stack]] if line.subject.stack in MARKS else [])]
+    return pytest.param(line, id=str(line), marks=marks)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gpu-proof")
+    prepare(folder, networks())
+    return folder
+
+
+@pytest.mark.parametrize("line", [on_gpu(line) for line in all_lines() if line.check not in TOO_LONG])
+def test_proof_on_the_gpu(line, request):
+    lacks = missing(line.subject)
+    if lacks:
+        pytest.skip(lacks)
+    (outcome,) = process.perform_all([line], request.getfixturevalue("prepared"), minutes=30)
+    if outcome.verdict == SKIP:
+        pytest.skip(outcome.reason)
+    assert outcome.verdict == PASS, outcome
+
+
+def run(*arguments):
+    return click.testing.CliRunner().invoke(gpu_proof.main, ["run", *map(str, arguments)])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "prepared.json").write_text("{}")
+    return tmp_path
+
+
+@pytest.mark.skipif(first_gpu() is not None, reason="there is a GPU")
+def test_without_a_gpu_every_line_says_what_is_missing_and_the_exit_code_is_4(folder):
+    result = run(folder, "--out", folder / "report")
+    assert result.exit_code == 4, result.output
+    for line in all_lines():
+        assert f"SKIP  {line}  (0.0 s)  no NVIDIA GPU" in result.output
+    record = json.loads((folder / "report/gpu_proof.json").read_text())
+    assert record["header"]["GPU"] == "none" and len(record["lines"]) == len(all_lines())
+
+
+def test_a_folder_that_is_not_prepared_is_wrong_usage(tmp_path):
+    result = run(tmp_path)
+    assert result.exit_code == 2 and f"prepare {tmp_path}" in result.output
+    assert run(tmp_path, "--only", "no such line").exit_code == 2
+
+
+def fine(_lab, _subject):
+    return {"rows": [{"size": "1x2|3", "ms": 0.12345}], "share": 1.0}
+
+
+def broken(_lab, _subject):
+    raise ValueError("two\nlines")
+
+
+def refused(_lab, _subject):
+    raise Skipped("not this card")
+
+
+def test_a_check_that_raises_fails_and_the_others_go_on(folder, monkeypatch):
+    lines = [Line(check, Subject("cuda"), 1) for check in (broken, refused, fine)]
+    monkeypatch.setattr(gpu_proof, "all_lines", lambda: lines)
+    monkeypatch.setattr(
+        gpu_proof, "perform_all", lambda lines, _folder, _minutes, show: [show(perform(line, None)) for line in lines]
+    )
+    result = run(folder, "--out", folder / "report")
+    assert result.exit_code == 1
+    record = json.loads((folder / "report/gpu_proof.json").read_text())
+    assert [line["verdict"] for line in record["lines"]] == [FAIL, SKIP, PASS]
+    assert record["lines"][0]["reason"] == "ValueError: two lines"
+    page = (folder / "report/gpu_proof.md").read_text()
+    assert "1 PASS, 1 FAIL, 1 SKIP" in page and 'raise ValueError("two' in page and "| 1x2\\|3 | 0.123 |" in page
+    assert run(folder, "--only", "fine").exit_code == 0
+    assert run(folder, "--only", "refused").exit_code == 4
+
+
+PROGRAM = """
+import json, os, signal, sys
+for line in sys.stdin:
+    if "broken" in line:
+        print("last words", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if "refused" in line:
+        signal.pause()
+    print(json.dumps({"line": line.strip(), "verdict": "PASS", "figures": {"process": os.getpid()}}), flush=True)
+"""
+
+
+def test_a_crash_and_a_hang_end_one_line_each(tmp_path, monkeypatch):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    monkeypatch.setattr(process, "PROGRAM", program)
+    monkeypatch.setattr(process, "PATIENCE", 0)
+    monkeypatch.setattr(process, "missing", lambda _subject: None)
+    subject, hurry = Subject("cuda"), 0.1
+    lines = [Line(fine, subject, 100), Line(fine, subject, 100), Line(broken, subject, 100), Line(fine, subject, 100)]
+    outcomes = process.perform_all([*lines, Line(refused, subject, hurry), lines[0]], tmp_path, 30)
+    assert [outcome.verdict for outcome in outcomes] == [PASS, PASS, FAIL, PASS, FAIL, PASS]
+    assert "signal 11: last words" in outcomes[2].reason and "ended after" in outcomes[4].reason
+    processes = [outcome.figures.get("process") for outcome in outcomes]
+    assert processes[0] == processes[1] and len(set(processes)) == 4
+    assert process.perform_all(lines, tmp_path, 1)[0].verdict == SKIP  # 100 seconds do not fit into a minute
+
+
+def test_what_was_prepared_is_what_pytorch_computes(tiny):
+    folder, model = tiny
+    reference, run_torch = read_reference(folder / "tiny.npz"), torch_run(model)
+    assert [given.size for given in reference.inputs] == ["2x37x53", "2x37x53", "1x60x90 whole"]
+    for given, expected in zip(reference.inputs, reference.expected, strict=True):
+        computed = np.concatenate([run_torch(batch).ravel() for batch in given.batches])
+        np.testing.assert_array_equal(expected, computed)
+    for target in ("onnx", "ort"):
+        for precision in ("fp32", "fp16"):
+            subject = Subject("onnxruntime-cuda", "tiny", precision, target)
+            figures = same.compare_with_pytorch(OrtBackend(Lab(folder).onnx(subject)), reference, precision)
+            assert figures["compared"] == 6 and figures["sizes"] == 2 and not figures["left_out"]
+
+
+def test_a_reference_is_read_as_it_was_written(tmp_path):
+    rng = np.random.default_rng(0)
+    inputs = [Input("a", "two", [rng.random((n, 3, 5, 4), np.float32) for n in (1, 2)]) for _ in range(12)]
+    reference = Reference(lambda batch: batch * 2, inputs)
+    write_reference(tmp_path / "a.npz", reference)
+    for part, other in zip(reference.inputs, read_reference(tmp_path / "a.npz").inputs, strict=True):
+        assert (part.kind, part.size) == (other.kind, other.size)
+        assert all(map(np.array_equal, part.batches, other.batches))
+    assert all(map(np.array_equal, reference.expected, read_reference(tmp_path / "a.npz").expected))
+
+
+def test_every_line_has_a_name_of_its_own_and_a_check_that_says_what_it_is():
+    lines = all_lines()
+    assert len({str(line) for line in lines}) == len(lines)
+    assert all(line.check.__doc__ for line in lines)
+    assert markdown({}, [Outcome(str(line), SKIP) for line in lines]).count("| SKIP |") == len(lines)

@@ -1,0 +1,1 @@
+"""The checks of tools/gpu_proof.py; they need neither torch nor onnx."""
