@@ -22,22 +22,23 @@ def count_parameters(model: nn.Module, *, norms: bool = True) -> int:
     return sum(p.numel() for m in model.modules() if not isinstance(m, skipped) for p in m.parameters(recurse=False))
 
 
-def count_macs(model: nn.Module, height: int = 96, width: int = 96) -> int:
+def count_macs(model: nn.Module, height: int = 96, width: int = 96, *, attention: bool = True) -> int:
     """Multiplications with an addition that one image takes: convolutions and the two products of each attention.
 
-    Norms, activations, biases, sums and the softmax are not counted. The model may be on the meta device.
+    `attention=False` counts the convolutions only. Norms, activations, biases, sums and the softmax are not counted.
+    The model may be on the meta device.
     """
-    attention = 0  # `attend` fills its inputs with zeros, so the counter would see more
+    products = 0  # `attend` fills its inputs with zeros, so the counter would see more
 
     def note(block: Any, inputs: tuple[Tensor, ...], _: Tensor) -> None:
-        nonlocal attention
+        nonlocal products
         rows, columns = inputs[0].shape[2:]
         keys = sum(ceil(rows / scale) * ceil(columns / scale) for scale in block.scales)
-        attention += rows * columns * keys * (block.keys[0].out_channels + block.values[0].out_channels)
+        products += rows * columns * keys * (block.keys[0].out_channels + block.values[0].out_channels)
 
     with FlopCounterMode(display=False) as counter, _hooked(model, note), torch.no_grad():
         model(blank(model, height, width))
-    return counter.get_flop_counts()["Global"][torch.ops.aten.convolution] // 2 + attention
+    return counter.get_flop_counts()["Global"][torch.ops.aten.convolution] // 2 + attention * products
 
 
 def depth(model: nn.Module) -> int:
