@@ -8,8 +8,9 @@ BIN := .venv/bin
 demo: .venv/ready
 	$(BIN)/python tools/demo.py demo/out
 
+# A process for each core, each with one thread: files of tests are independent of each other.
 test: .venv/ready
-	$(BIN)/python -m pytest $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TESTS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .
