@@ -25,6 +25,7 @@ bench: .venv/ready
 PROOF ?= build/gpu-proof
 TIME ?= 30
 gpu-proof: .venv/ready
+	@$(BIN)/python -c "import sys; from pnen_runtime.cuda.driver import first_gpu; first_gpu() or sys.exit('expected an NVIDIA GPU and its driver, found none: nothing can be proven here')"
 	@if command -v nvidia-smi >/dev/null && ! $(BIN)/python -c "import tensorrt" 2>/dev/null; then \
 		$(BIN)/pip install -q -c constraints.txt -e ".[tensorrt]" || echo "TensorRT was not installed; its lines will say so"; fi
 	$(BIN)/python tools/gpu_proof.py prepare $(PROOF)

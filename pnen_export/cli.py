@@ -85,7 +85,7 @@ def main(model: str, fp16: bool, fp32: bool, target: str, out: Path | None, engi
     and kept in the file's model card. From a MODEL.onnx made this way only the engine is built, without torch.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a file differs from PyTorch or is not in the precision asked for and
-    was not written, 4 a package or device is missing, 5 a model file is foreign or torn.
+    was not written, 4 a package or device is missing, 5 an ONNX file is foreign or torn.
     """
     source, cards, failure = None, {}, None
     check_request(model, fp16, fp32, target, engine)
@@ -94,6 +94,10 @@ def main(model: str, fp16: bool, fp32: bool, target: str, out: Path | None, engi
             raise UsageError(f"{model}: no such file; make it from a checkpoint with pnen-export MODEL.pt")
         source = Path(model)
     else:
+        if engine in ("tensorrt", "rtx"):
+            from .builder_api import find_tensorrt
+
+            find_tensorrt(engine)  # what is missing is said before a minute of export
         files, failure = export_checkpoint(model, fp16, fp32, target, out, quiet=as_json)
         cards = {str(file.path): file.card for file in files}
         plain = [file for file in files if file.card.target == "onnx"]

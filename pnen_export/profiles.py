@@ -46,7 +46,10 @@ def read_profile(text: str) -> Profile:
             sides = [int(side) for side in part.split("x")]
             shapes.append(Shape(*([1] * (3 - len(sides)) + sides)))
     if len(shapes) != 3 or text.count(",") != 2:
-        raise UsageError(f"expected MIN,OPT,MAX in batch x height x width, as 1x16x16,8x96x96,8x96x96; got {text!r}")
+        raise UsageError(
+            "expected three sizes MIN,OPT,MAX, as 16x16,512x512,1080x1920 (height x width), or with the batch in front "
+            f"1x16x16,8x96x96,8x96x96; got {text!r}"
+        )
     return Profile(*shapes)
 
 

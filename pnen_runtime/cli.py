@@ -112,12 +112,14 @@ def smooth_file(
     write_image(output, result)
     seconds = time.perf_counter() - began
     peak = peak_bytes_so_far() / 1e6
-    return f"{picture} -> {output}  {image.width}x{image.height} in {seconds:.1f} s, peak {peak:.0f} MB"
+    return f"{picture} -> {output}  {result.width}x{result.height} in {seconds:.1f} s, peak {peak:.0f} MB"
 
 
 def pair_files(source: Path, target: Path) -> list[tuple[Path, Path]]:
     """Each picture with the file to write; what is no picture is named on stderr."""
     if not source.is_dir():
+        if not target.is_dir() and not target.parent.is_dir():
+            raise UsageError(f"{target.parent} is no folder; make it, or choose another OUT")
         return [(source, target / source.name if target.is_dir() else target)]
     if target.exists() and not target.is_dir():
         raise UsageError(f"{source} is a folder, so {target} must be one too")

@@ -11,6 +11,7 @@ import numpy as np
 from ..card import Card
 from ..engine_file import SUFFIXES, read_engine, rebuild
 from ..errors import EngineError, UsageError
+from ..models import BUNDLED
 from ..plan import Sizes
 
 BACKENDS = ("onnxruntime-cpu", "onnxruntime-cuda", "tensorrt", "tensorrt-rtx")
@@ -59,11 +60,13 @@ def open_backend(
     """
     if backend != "auto" and backend not in BACKENDS:
         raise UsageError(f"expected the backend auto or one of {', '.join(BACKENDS)}, got {backend!r}")
+    if engine.suffix == ".pt":
+        raise EngineError(f"{engine} is a checkpoint; export it first: pnen-export {engine}")
     if engine.suffix in SUFFIXES:
         return _open_engine(engine, backend, rebuild_engine)
     if backend in ("tensorrt", "tensorrt-rtx"):
         flavour = "rtx" if backend == "tensorrt-rtx" else "tensorrt"
-        raise EngineError(f"{engine} is no engine; build one: pnen-export {engine} --engine {flavour}")
+        raise EngineError(f"{engine} is no engine; build one: {_build_command(engine)} --engine {flavour}")
     from . import ort
 
     backend, why = ort.choose() if backend == "auto" else (backend, "asked for")
@@ -72,6 +75,15 @@ def open_backend(
     from .ort_cuda import open_ort_cuda
 
     return open_ort_cuda(engine, why)
+
+
+def _build_command(onnx: Path) -> str:
+    """What makes the file from which an engine is built; files for ONNX Runtime alone cannot become one."""
+    if onnx.parent == BUNDLED:
+        return f"pnen-export --fp16 {onnx.stem} --out FOLDER"
+    if ".ort" in onnx.suffixes:
+        return f"pnen-export {onnx.with_name(onnx.name.replace('.ort', ''))}"
+    return f"pnen-export {onnx}"
 
 
 def _open_engine(engine: Path, backend: str, rebuild_engine: bool) -> Backend:

@@ -113,7 +113,7 @@ def open_cuda() -> Cuda:
     """
     gpu = first_gpu()
     if gpu is None:
-        raise BackendMissing("expected an NVIDIA GPU and its driver, found none; is CUDA_VISIBLE_DEVICES empty?")
+        raise BackendMissing("expected an NVIDIA GPU and its driver, found none")
     try:
         from .by_pycuda import PyCuda
 

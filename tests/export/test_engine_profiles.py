@@ -26,7 +26,7 @@ def test_text_becomes_a_profile_and_text_again():
 @pytest.mark.parametrize("text", ["", "96x96", "1x16x16,1x96x96", "a,b,c", "1x3x16x16,1x3x96x96,1x3x96x96", "16,96,96",
                                   "1x0x16,1x96x96,1x96x96", "1x16x16,1x96x96,1x96x96,"])  # fmt: skip
 def test_other_text_is_wrong_usage(text):
-    with pytest.raises(UsageError, match="expected MIN,OPT,MAX"):
+    with pytest.raises(UsageError, match="expected three sizes MIN,OPT,MAX"):
         read_profile(text)
 
 

@@ -76,7 +76,7 @@ def test_a_folder_is_smoothed_beyond_what_cannot_be_read(model, picture, tmp_pat
 
 @pytest.mark.parametrize(
     ("name", "code", "says"),
-    [("none/out.png", 1, "No such file or directory"), ("out.xyz", 1, "got '.xyz'"), ("out.jpg", 1, "cannot hold")],
+    [("none/out.png", 2, "is no folder"), ("out.xyz", 1, "got '.xyz'"), ("out.jpg", 1, "cannot hold")],
 )
 def test_a_result_that_cannot_be_written_is_one_line(model, picture, tmp_path, name, code, says):
     Image.open(picture).convert("RGBA").save(picture)
@@ -96,6 +96,11 @@ def test_wrong_options_have_their_exit_code(model, picture, tmp_path, options, c
     result = run(picture, tmp_path / "out.png", "--model", model(), *options)
     assert (result.exit_code, says in result.stderr) == (code, True), result.stderr
     assert not (tmp_path / "out.png").exists()
+
+
+def test_a_folder_that_is_not_there_is_told_before_anything_is_smoothed(model, picture, tmp_path):
+    result = run(picture, tmp_path / "no" / "out.png", "--model", model())
+    assert result.exit_code == 2 and "is no folder" in result.stderr and not result.stdout
 
 
 def test_a_foreign_model_ends_with_5(picture, tmp_path):

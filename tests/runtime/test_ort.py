@@ -8,6 +8,7 @@ from pnen_runtime import BackendMissing, EngineError, PnenError, UsageError
 from pnen_runtime.backends import open_backend, ort
 from pnen_runtime.backends.ort import usable_cores
 from pnen_runtime.cuda.driver import Gpu
+from pnen_runtime.models import find_model
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 16, 16), (2, 3, 37, 53), (1, 3, 1, 300)])
@@ -76,6 +77,18 @@ def test_cuda_that_is_not_there_never_becomes_the_cpu(model):
 def test_tensorrt_says_how_an_onnx_file_becomes_an_engine(model, name, flavour):
     with pytest.raises(EngineError, match=f"pnen-export .*invert.onnx --engine {flavour}"):
         open_backend(model("invert"), name)
+
+
+def test_the_way_to_an_engine_is_one_that_works(tmp_path, write, card):
+    with pytest.raises(EngineError, match=r"build one: pnen-export --fp16 l0 --out FOLDER --engine rtx"):
+        open_backend(find_model("l0"), "tensorrt-rtx")
+    with pytest.raises(EngineError, match=r"pnen-export \S*model.fp16.onnx --engine tensorrt"):
+        open_backend(write(tmp_path / "model.ort.fp16.onnx", "identity", card()), "tensorrt")
+
+
+def test_a_checkpoint_is_told_to_be_exported(tmp_path):
+    with pytest.raises(EngineError, match="is a checkpoint; export it first: pnen-export .*model.pt"):
+        open_backend(tmp_path / "model.pt")
 
 
 @pytest.mark.parametrize(
