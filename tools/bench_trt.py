@@ -73,6 +73,9 @@ def main(model: str, quick: bool, sizes: str | None, ways: str | None, repeats: 
     """
     if plot_path:
         check_plot()
+    for path in (json_path, csv_path, plot_path):
+        if path and not path.parent.is_dir():
+            raise UsageError(f"{path.parent} is no folder; make it before the measurements begin")
     checkpoint = load_checkpoint(model)
     network, card = checkpoint.model(), make_card(checkpoint)
     names = sizes.split(",") if sizes else list(QUICK if quick else SIZES)
