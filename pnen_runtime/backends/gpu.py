@@ -75,7 +75,7 @@ class GpuBackend:
             return lane.milliseconds((shape[0], self.card.channels, *shape[1:]), repeats)
 
     def close(self) -> None:
-        """Free everything; a lane in use when it comes back. Closing twice does nothing."""
+        """Free everything, once the threads that run have ended. Closing twice does nothing."""
         if not self._closed:
             self._closed = True
             self.lanes.close()

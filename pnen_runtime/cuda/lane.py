@@ -115,7 +115,7 @@ class Lanes:
     def __init__(self, cuda: Cuda, open_network: Callable[[Lane], Network], limit: int):
         self.cuda, self._open_network = cuda, open_network
         self._free: list[Lane] = []
-        self._turns, self._lock = threading.BoundedSemaphore(limit), threading.Lock()
+        self._limit, self._turns, self._lock = limit, threading.BoundedSemaphore(limit), threading.Lock()
         self._closed = False
 
     @contextmanager
@@ -134,20 +134,17 @@ class Lanes:
                     lane.settle()  # what was begun must not write into the buffers of the next picture
                 raise
             finally:
-                self._take_back(lane)
-
-    def _take_back(self, lane: Lane) -> None:
-        with self._lock:
-            if not self._closed:
-                self._free.append(lane)
-                return
-        lane.close()
+                with self._lock:
+                    self._free.append(lane)
 
     def close(self) -> None:
-        """Free all lanes; those in use when they come back."""
+        """Lend no more, wait for the lanes in use, and free all; not to be called with a lane in hand."""
         with self._lock:
-            free, self._free, self._closed = self._free, [], True
-        if free:
-            with self.cuda.active():
-                for lane in free:
-                    lane.close()
+            self._closed = True
+        for _ in range(self._limit):
+            self._turns.acquire()
+        with self.cuda.active():
+            for lane in self._free:
+                lane.close()
+        self._free.clear()
+        self._turns.release(self._limit)  # who still asks is told that it is closed

@@ -38,35 +38,35 @@ INSTALLED = ["pycuda"] * installed("pycuda") + ["cuda-python"] * installed("cuda
 class StandIn:
     """The stand-in of stand_in.cpp, loaded into this process; it is there only inside `present`."""
 
-    def __init__(self, library: Any):
-        self.library = library
-        library.stand_in_set.argtypes = [ctypes.c_int, ctypes.c_size_t]
+    def __init__(self, driver: Any):
+        self.driver = driver
+        driver.stand_in_set.argtypes = [ctypes.c_int, ctypes.c_size_t]
         self.absent()
 
     def present(self, memory: int = MEMORY) -> None:
         """Be a GPU with this many bytes."""
-        self.library.stand_in_set(1, memory)
+        self.driver.stand_in_set(1, memory)
 
     def absent(self) -> None:
         """Be a driver without a GPU."""
-        self.library.stand_in_set(0, 0)
+        self.driver.stand_in_set(0, 0)
 
     @contextmanager
     def refusing(self, function: str, code: int) -> Iterator[None]:
         """Let this function of the driver fail."""
-        self.library.stand_in_refuse(function.encode(), code)
+        self.driver.stand_in_refuse(function.encode(), code)
         yield
-        self.library.stand_in_refuse(function.encode(), 0)
+        self.driver.stand_in_refuse(function.encode(), 0)
 
     @property
     def held(self) -> int:
         """How much was not given back: memory, streams, events, graphs, the context."""
-        return int(self.library.stand_in_held())
+        return int(self.driver.stand_in_held())
 
     @property
     def damage(self) -> int:
         """Bytes that were written outside of the allocations."""
-        return int(self.library.stand_in_damage())
+        return int(self.driver.stand_in_damage())
 
 
 @pytest.fixture(scope="session")

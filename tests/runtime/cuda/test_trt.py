@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from pnen_runtime import Card, EngineError, ImageError, Smoother
+from pnen_runtime import Card, EngineError, ImageError, PnenError, Smoother
 from pnen_runtime.backends import trt
 from pnen_runtime.backends.trt import SHAPES, open_trt
 from pnen_runtime.cuda.driver import first_gpu
@@ -117,6 +117,34 @@ def test_threads_have_lanes_of_their_own(opened):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_closing_waits_for_the_thread_that_runs(opened):
+    backend, module = opened()
+    order, begun, go_on = [], threading.Event(), threading.Event()
+
+    def work() -> None:
+        with backend.lanes.lend() as lane:
+            begun.set()
+            go_on.wait(10)
+            batch = RANDOM.random((1, 3, 20, 20), np.float32)
+            order.append("run" if np.array_equal(lane.run(batch), flip(batch)) else "wrong")
+
+    def close() -> None:
+        backend.close()
+        order.append("closed")
+
+    threads = [threading.Thread(target=work), threading.Thread(target=close)]
+    threads[0].start()
+    assert begun.wait(10)
+    threads[1].start()
+    threads[1].join(0.2)
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert order == ["run", "closed"]
+    with pytest.raises(PnenError, match="closed"):
+        backend.run(np.zeros((1, 3, 20, 20), np.float32))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32", "float64"])
