@@ -120,7 +120,7 @@ def test_threads_have_lanes_of_their_own(opened):
 
 
 def test_closing_waits_for_the_thread_that_runs(opened):
-    backend, module = opened()
+    backend, _ = opened()
     order, begun, go_on = [], threading.Event(), threading.Event()
 
     def work() -> None:
