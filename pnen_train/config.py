@@ -20,7 +20,15 @@ class Data:
     """Patches: random crops of random images, flipped with probability 1/2 and turned by k·90 degrees."""
 
     crop: int = 96  # pixels a side
-    batch: int = 8
+    batch: int = 8  # crops of a step, over all processes together
+    late_share: float = 0.0  # of the steps, the last ones, that take crops of another size: ...
+    late_crop: int = 96  # ... pixels a side ...
+    late_batch: int = 8  # ... and how many
+
+    def at(self, step: int, steps: int) -> tuple[int, int]:
+        """Crop and batch for the step after `step` finished ones of `steps`."""
+        late = step >= round((1 - self.late_share) * steps)
+        return (self.late_crop, self.late_batch) if late else (self.crop, self.batch)
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,7 @@ class Optimiser:
     """The loss, what makes it small, and its rate; the defaults are the paper's for smoothing."""
 
     steps: int = 400_000
+    start: str = ""  # a checkpoint, or the name of a bundled one, whose weights the run begins with; "": random ones
     method: str = "adam"  # or "sgd", with a momentum of 0.9
     learning_rate: float = 5e-4
     schedule: str = "plateau"  # halves the rate when the training loss stops falling; "cosine" takes it to minimum_rate
@@ -43,6 +52,7 @@ class Optimiser:
     loss: str = "mse"  # of an image; "l1"; "ceilnet": the own losses of that network, on edges too
     deep_supervision: bool = True  # every exit has its own loss, Eq. 5; False: the last one only
     mean_of_exits: bool = False  # the mean of these losses, as for MemNet, instead of their sum
+    average: float = 0.0  # decay a step of the weights' moving average, which is scored and kept; 0: the weights are
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,8 @@ class Run:
     """How the run goes and what it writes, not what is learnt (but for seed and precision)."""
 
     seed: int = 0
-    precision: str = "fp32"  # or "bf16": autocast, weights stay fp32
+    precision: str = "fp32"  # or "bf16": autocast, weights stay fp32; "auto": that where the machine computes in it
+    compile: bool = False  # torch.compile: minutes at the start, then shorter steps; pays on a GPU
     evaluate_every: int = 1000  # steps: validation, picture
     checkpoint_every: int = 500  # steps
     validation_images: int = 10  # at most: spread evenly over the validation images given, or else held out of training
@@ -74,10 +85,12 @@ class Recipe:
 
 
 SECTIONS: dict[str, type] = {"data": Data, "optimiser": Optimiser, "run": Run}
-CHOICES = {"schedule": ("plateau", "cosine", "step"), "precision": ("fp32", "bf16"), "method": ("adam", "sgd"),
+CHOICES = {"schedule": ("plateau", "cosine", "step"), "precision": ("fp32", "bf16", "auto"), "method": ("adam", "sgd"),
            "loss": ("mse", "l1", "ceilnet")}  # fmt: skip
-LEAST = {"crop": 16, "tile": 16, "seed": 0, "minimum_rate": 0, "warmup_steps": 0, "patience": 0, "weight_decay": 0,
-         "clip_norm": 0, "clip_step": 0}  # fmt: skip  # others: 1, or above 0
+FROM_0 = ("seed", "minimum_rate", "warmup_steps", "patience", "weight_decay", "clip_norm", "clip_step", "late_share",
+          "average")  # fmt: skip
+LEAST = {"crop": 16, "late_crop": 16, "tile": 16} | dict.fromkeys(FROM_0, 0)  # others: 1, or above 0
+SHARES = ("late_share", "average")
 KINDS: dict[type, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 BEGIN_ANEW = {"network": ("name",), "target": NAMED_BY}  # what changes these leaves no other setting of its section
 
@@ -199,6 +212,8 @@ def _check(where: str, key: str, kind: Any, value: Any) -> None:
         raise UsageError(f"expected {where} to be at least {LEAST.get(key, 1)}, got {value}")
     if kind is float and not (math.isfinite(value) and (value > 0 or value == LEAST.get(key))):
         raise UsageError(f"expected {where} to be above 0, got {value}")
+    if key in SHARES and value >= 1:
+        raise UsageError(f"expected {where} to be below 1, got {value}")
 
 
 def override(recipe: Recipe, *, steps: int | None = None, seed: int | None = None) -> Recipe:

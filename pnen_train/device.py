@@ -28,3 +28,11 @@ def pick_device(wish: str) -> torch.device:
 def put(model: nn.Module, device: torch.device) -> nn.Module:
     """The network on this device with its weights channels last, which convolutions on both kinds of device prefer."""
     return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether the device has bfloat16 arithmetic of its own; where it has none a step takes several times as long."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities()
+    return any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16"))

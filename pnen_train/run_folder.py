@@ -20,6 +20,7 @@ class RunFolder:
 
     def __init__(self, path: Path):
         self.path, self.last, self.best = path, path / "last.pt", path / "best.pt"
+        self._events: Events | None = None
         self.metrics, self.pictures = path / "metrics.jsonl", path / "pictures"
 
     def start(self, recipe: Recipe, step: int) -> None:
@@ -41,13 +42,15 @@ class RunFolder:
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(finite) + "\n")
         write_image(self.pictures / f"{step:07}.png", picture)
+        assert self._events is not None, "expected start() first"
         for key in row.keys() - {"step"}:
             self._events.scalar(key, row[key], step)
         self._events.image("input, output, target", picture, step)
 
     def close(self) -> None:
         """No more notes."""
-        self._events.close()
+        if self._events is not None:
+            self._events.close()
 
 
 def _step(row: bytes) -> int:

@@ -5,6 +5,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from torch import nn
 from pnen_runtime.errors import CheckpointError, UsageError
 
 from .checkpoint import Checkpoint, load_checkpoint
-from .config import Optimiser, Recipe
+from .config import Data, Optimiser, Recipe, Run
 from .device import put
 from .models import build
 from .models.ceilnet import CEILNet
@@ -37,20 +38,24 @@ class State:
     schedule: Schedule
     images: str  # sha256 of the training pairs
     training: dict[str, Any]  # the record for the model card
+    averaged: nn.Module | None = None  # the moving average of the weights, where the recipe asks for one
     step: int = 0
     best: float = -math.inf  # dB, of the validations
     seconds: float = 0.0
+    loss: float = math.nan  # of the last step that was read
     errors: list[float] = field(default_factory=list)  # of the steps since the last evaluation
 
     @classmethod
     def fresh(cls, recipe: Recipe, pairs: Sequence[Pair], device: torch.device) -> "State":
         """Before the first step; the seed is the recipe's."""
         torch.manual_seed(recipe.run.seed)
-        model = put(build_network(recipe), device)
-        run = recipe.run
+        model, run = build_network(recipe), recipe.run
         record = {"task": recipe.target, "crop": recipe.data.crop, "tile": run.tile, "tile_step": run.tile_step}
+        if recipe.optimiser.start:
+            record["start"] = {"weights": recipe.optimiser.start, "sha256": _begin_with(model, recipe)}
+        model = put(model, device)
         return cls(recipe, model, _optimiser(recipe, model), Schedule(recipe.optimiser), _sha256(pairs),
-                   record | _circumstances(recipe, pairs, device))  # fmt: skip
+                   record | _circumstances(recipe, pairs, device), _average_of(model, recipe))  # fmt: skip
 
     @classmethod
     def resumed(cls, path: Path, recipe: Recipe, pairs: Sequence[Pair], device: torch.device) -> "State":
@@ -66,14 +71,19 @@ class State:
         before, after = _completed(json.loads(kept["recipe"])), json.loads(json.dumps(asdict(recipe)))
         for name, was, now in _differences(before, after):
             if name == "optimiser.steps":
-                if recipe.optimiser.schedule == "cosine":
+                if recipe.optimiser.schedule == "cosine" or recipe.data.late_share:
                     reason = "every rate of the cosine schedule depends on it"
+                    if recipe.optimiser.schedule != "cosine":
+                        reason = "the step at which crops change depends on it"
                     raise CheckpointError(f"{path}: expected --steps {was}, as the run began, got {now}: {reason}")
                 continue
             raise CheckpointError(f"{path}: expected the run's own recipe, in which {name} is {was!r}, got {now!r}")
         if kept.get("images", images) != images:
             raise CheckpointError(f"{path}: expected the images and targets that the run began with, got others")
         model = put(found.model().train(), device)
+        averaged = _average_of(model, recipe)
+        if averaged is not None:
+            model.load_state_dict(kept["weights"])
         optimiser = _optimiser(recipe, model)
         optimiser.load_state_dict(kept["optimiser"])
         schedule = Schedule(recipe.optimiser, **kept["schedule"])
@@ -83,13 +93,28 @@ class State:
         if device.type == "cpu" and threads != torch.get_num_threads():
             log.warning("%s: trained with --threads %d so far, now with %d: the weights will differ in their last bits "
                         "from an uninterrupted run's", path, threads, torch.get_num_threads())  # fmt: skip
-        return cls(recipe, model, optimiser, schedule, images, record, found.step, kept["best"],
-                   kept.get("seconds", 0.0), kept.get("errors", []))  # fmt: skip
+        return cls(recipe, model, optimiser, schedule, images, record, averaged, found.step, kept["best"],
+                   kept.get("seconds", 0.0), kept.get("loss", math.nan), kept.get("errors", []))  # fmt: skip
 
     @property
     def finished(self) -> bool:
         """No step is left, or the schedule has ended the run."""
         return self.step >= self.recipe.optimiser.steps or self.schedule.finished
+
+    @property
+    def final(self) -> nn.Module:
+        """The network that is scored and kept: of averaged weights where there are such."""
+        return self.model if self.averaged is None else self.averaged
+
+    def follow(self) -> None:
+        """Take a step's weights into their average, whose memory is short at first."""
+        if self.averaged is None:
+            return
+        share = 1 - min(self.recipe.optimiser.average, self.step / (self.step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.averaged.parameters()), list(self.model.parameters()), share)
+            for own, now in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
+                own.copy_(now)  # statistics of BatchNorm are averages already
 
     def checkpoint(self, *, resumable: bool) -> Checkpoint:
         """The network as it is now; with what a resumed run needs, or lean."""
@@ -98,9 +123,11 @@ class State:
             "schedule": self.schedule.state(),
             "recipe": json.dumps(asdict(self.recipe)),
             "threads": torch.get_num_threads(),
-            **{key: getattr(self, key) for key in ("images", "best", "seconds", "errors")},
+            **{key: getattr(self, key) for key in ("images", "best", "seconds", "loss", "errors")},
         }
-        return Checkpoint.of(self.recipe.network["name"], self.model, step=self.step, training=self.training,
+        if self.averaged is not None:
+            resume["weights"] = self.model.state_dict()
+        return Checkpoint.of(self.recipe.network["name"], self.final, step=self.step, training=self.training,
                              resume=resume if resumable else None)  # fmt: skip
 
 
@@ -112,6 +139,21 @@ def build_network(recipe: Recipe) -> nn.Module:
     if recipe.optimiser.loss == "ceilnet" and not isinstance(model, CEILNet):
         raise UsageError(f'expected a CEILNet for loss = "ceilnet" in [optimiser], got network {name}')
     return model
+
+
+def _begin_with(model: nn.Module, recipe: Recipe) -> str:
+    """Load the weights that the recipe starts with; their sha256. CheckpointError where they are another network's."""
+    found = load_checkpoint(recipe.optimiser.start)
+    start = found.model()
+    if start.config != model.config:
+        raise CheckpointError(f"{recipe.optimiser.start}: expected weights to start with of the recipe's own network, "
+                              f"{model.config}, got {start.config}")  # fmt: skip
+    model.load_state_dict(start.state_dict())
+    return found.sha256()
+
+
+def _average_of(model: nn.Module, recipe: Recipe) -> nn.Module | None:
+    return deepcopy(model).eval().requires_grad_(False) if recipe.optimiser.average else None
 
 
 def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
@@ -139,8 +181,9 @@ def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
     """The record of a recipe as it is written now: an older one lacks settings, and has the filter's in a part."""
     target = dict(recipe["target"])
     settings = target.pop("settings", {})
-    optimiser = asdict(Optimiser()) | recipe["optimiser"]
-    return recipe | {"target": resolve_target(target | settings), "optimiser": optimiser}
+    sections: dict[str, Any] = {"data": Data(), "optimiser": Optimiser(), "run": Run()}
+    completed = {name: asdict(section) | recipe[name] for name, section in sections.items()}
+    return recipe | completed | {"target": resolve_target(target | settings)}
 
 
 def _differences(was: dict[str, Any], now: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any, Any]]:

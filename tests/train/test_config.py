@@ -74,7 +74,7 @@ def test_steps_and_seed_are_overridden_and_nothing_else():
         (NETWORK + "[optimiser]\nminimum_rate = -1", "got -1"),
         (NETWORK + "[optimiser]\ndeep_supervision = 1", "to be true or false, got 1"),
         (NETWORK + '[optimiser]\nschedule = "steps"', "to be one of plateau, cosine, step, got 'steps'"),
-        (NETWORK + '[run]\nprecision = "fp16"', "to be one of fp32, bf16, got 'fp16'"),
+        (NETWORK + '[run]\nprecision = "fp16"', "to be one of fp32, bf16, auto, got 'fp16'"),
         (NETWORK + "[run]\nseed = -1", "to be at least 0, got -1"),
         (NETWORK + "[run]\ntile = 64", "expected tile_step in .run. of at most tile = 64, got 80"),
         (NETWORK + '[target]\nfilter = "l1"', 'unknown filter "l1"'),

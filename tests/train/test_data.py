@@ -5,7 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pnen_train.data import batch_of, to_tensor
+from pnen_train.data import batch_of, on_device, to_tensor
+
+CPU = torch.device("cpu")
 
 
 def coded(height, width, image=0):
@@ -18,7 +20,7 @@ def coded(height, width, image=0):
 @settings(deadline=None, max_examples=40)
 def test_input_and_target_show_the_same_place_in_the_same_way(height, width, seed, step):
     pairs = [coded(height, width, 0), coded(width, height, 1)]
-    inputs, targets = ((255 * part).round().long() for part in batch_of(pairs, 16, 3, seed, step))
+    inputs, targets = ((255 * part).round().long() for part in batch_of(on_device(pairs, CPU), 16, 3, seed, step))
     assert inputs.shape == targets.shape == (3, 3, 16, 16)
     torch.testing.assert_close(inputs[:, :2], 255 - targets[:, :2])
     torch.testing.assert_close(inputs[:, 2], targets[:, 2] - 9)
@@ -30,7 +32,7 @@ def test_input_and_target_show_the_same_place_in_the_same_way(height, width, see
 def test_every_place_and_all_eight_positions_occur():
     pairs, corners, positions = [coded(18, 18)], set(), set()
     for step in range(200):
-        for patch in (255 * batch_of(pairs, 16, 1, 0, step)[0]).round().long():
+        for patch in (255 * batch_of(on_device(pairs, CPU), 16, 1, 0, step)[0]).round().long():
             corners.add((int(patch[0].min()), int(patch[1].min())))
             positions.add((int(patch[0, 0, 1] - patch[0, 0, 0]), int(patch[1, 0, 1] - patch[1, 0, 0]),
                            int(patch[0, 1, 0] - patch[0, 0, 0]), int(patch[1, 1, 0] - patch[1, 0, 0])))  # fmt: skip
@@ -39,15 +41,15 @@ def test_every_place_and_all_eight_positions_occur():
 
 
 def test_seed_and_step_alone_say_which_batch(pairs):
-    one, same = batch_of(pairs, 16, 4, 3, 8), batch_of(pairs, 16, 4, 3, 8)
+    one, same = batch_of(on_device(pairs, CPU), 16, 4, 3, 8), batch_of(on_device(pairs, CPU), 16, 4, 3, 8)
     for a, b in zip(one, same, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
     for seed, step in ((3, 9), (4, 8)):
-        assert not torch.equal(batch_of(pairs, 16, 4, seed, step)[0], one[0])
+        assert not torch.equal(batch_of(on_device(pairs, CPU), 16, 4, seed, step)[0], one[0])
 
 
 def test_values_are_those_of_the_picture_and_stored_channels_last(photo):
     image = photo("coffee")[None]
-    tensor = to_tensor(image)
+    tensor = to_tensor(torch.from_numpy(image))
     np.testing.assert_array_equal(tensor.numpy(), (image.transpose(0, 3, 1, 2) / np.float32(255)))
     assert tensor.is_contiguous(memory_format=torch.channels_last)

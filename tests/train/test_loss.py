@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from pnen_train.config import Optimiser
+from pnen_train.data import on_device
 from pnen_train.loss import training_loss
 from pnen_train.models.ceilnet import CEILNet, CEILNetConfig, edge_map
 from pnen_train.state import State
-from pnen_train.train import train_step
+from pnen_train.step import objective_of, train_step
 
 
 @pytest.fixture
@@ -65,7 +66,8 @@ def test_a_clipped_step_is_as_long_as_it_may_be(tiny, pairs, clip, rate):
     recipe = tiny(optimiser={"method": "sgd", "learning_rate": rate, "schedule": "step", **clip})
     state = State.fresh(recipe, pairs, torch.device("cpu"))
     before = [weight.detach().clone() for weight in state.model.parameters()]
-    train_step(state, pairs, torch.device("cpu"))
+    cpu = torch.device("cpu")
+    train_step(state, on_device(pairs, cpu), objective_of(state, cpu))
     moved = torch.cat([(a - b).flatten() for a, b in zip(state.model.parameters(), before, strict=True)]).norm().item()
     assert moved == pytest.approx(clip.get("clip_step") or rate * clip["clip_norm"], rel=1e-3)
 

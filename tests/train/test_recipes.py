@@ -8,9 +8,10 @@ import torch
 
 from pnen_runtime.errors import UsageError
 from pnen_train.config import RECIPES, Data, read_recipe
+from pnen_train.data import on_device
 from pnen_train.models import count_parameters
 from pnen_train.state import State, build_network
-from pnen_train.train import train_step
+from pnen_train.step import objective_of, train_step
 
 NAMES = sorted(path.stem for path in RECIPES.glob("*.toml"))
 TABLES = {
@@ -33,8 +34,9 @@ def test_every_recipe_trains(name):
     state = State.fresh(recipe, pairs, torch.device("cpu"))
     before = state.model.state_dict()
     before = {key: before[key].clone() for key in list(before)[:2] + list(before)[-2:]}
+    objective, images = objective_of(state, torch.device("cpu")), on_device(pairs, torch.device("cpu"))
     for _ in range(2):
-        loss, error = train_step(state, pairs, torch.device("cpu"))
+        loss, error = train_step(state, images, objective)
         assert np.isfinite([loss, error]).all()
     after = state.model.state_dict()
     assert any(not torch.equal(before[key], after[key]) for key in before)

@@ -12,7 +12,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from pnen_runtime.bicubic import enlarge, resize
 from pnen_runtime.errors import ImageError, UsageError
-from pnen_train.data import batch_of
+from pnen_train.data import batch_of, on_device
 from pnen_train.evaluate import evaluate, network_smoother
 from pnen_train.metrics import psnr
 from pnen_train.targets import find_images
@@ -24,6 +24,9 @@ def flat():
     """A grey picture and itself, as denoising trains on."""
     grey = np.full((40, 44, 1), 100, np.uint8)
     return [(grey, grey)]
+
+
+CPU = torch.device("cpu")
 
 
 def test_denoising_is_in_the_grey_of_bt601(images, photo):
@@ -40,7 +43,7 @@ def test_denoising_is_in_the_grey_of_bt601(images, photo):
 @settings(deadline=None, max_examples=20)
 def test_training_noise_is_gaussian_of_this_sigma_and_neither_clipped_nor_rounded(sigma, seed, step):
     black = np.zeros((40, 44, 1), np.uint8)
-    inputs, targets = batch_of([(black, black)], 32, 16, seed, step, noise=sigma)
+    inputs, targets = batch_of(on_device([(black, black)], CPU), 32, 16, seed, step, noise=sigma)
     levels = 255 * inputs.double()
     assert inputs.dtype == torch.float32 and not targets.any()
     assert levels.mean().abs() < 5 * sigma / 128 and levels.std() == pytest.approx(sigma, rel=0.03)
@@ -49,15 +52,15 @@ def test_training_noise_is_gaussian_of_this_sigma_and_neither_clipped_nor_rounde
 
 
 def test_noise_is_new_in_every_batch_and_the_same_for_the_same_seed_and_step(flat):
-    one, same = (batch_of(flat, 16, 4, 3, 8, noise=25)[0] for _ in range(2))
+    one, same = (batch_of(on_device(flat, CPU), 16, 4, 3, 8, noise=25)[0] for _ in range(2))
     assert torch.equal(one, same)
-    others = [batch_of(flat, 16, 4, seed, step, noise=25)[0] for seed, step in ((3, 9), (4, 8))]
+    others = [batch_of(on_device(flat, CPU), 16, 4, seed, step, noise=25)[0] for seed, step in ((3, 9), (4, 8))]
     assert not any(torch.equal(one, other) for other in others)
     assert not torch.equal(one[0], one[1])
 
 
 def test_noise_leaves_the_choice_of_patches_alone(pairs):
-    plain, noisy = (batch_of(pairs, 16, 4, 0, 5, noise=noise) for noise in (0, 25))
+    plain, noisy = (batch_of(on_device(pairs, CPU), 16, 4, 0, 5, noise=noise) for noise in (0, 25))
     assert torch.equal(plain[1], noisy[1])
     assert (noisy[0] - plain[0]).std() == pytest.approx(25 / 255, rel=0.1)
 

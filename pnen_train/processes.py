@@ -1,0 +1,108 @@
+"""Several processes that train one network, on one machine or many, as torchrun starts them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.parallel import DistributedDataParallel
+
+from pnen_runtime.errors import UsageError
+
+PATIENCE = timedelta(hours=2)  # of the others, while the first one validates or makes targets
+
+
+@dataclass(frozen=True)
+class Processes:
+    """How many there are and which this one is; number 0 alone writes and speaks."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def share(self, objective: nn.Module) -> nn.Module:
+        """The module with gradients averaged, and batches normalised, over all processes."""
+        if self.count == 1:
+            return objective
+        device = next(objective.parameters()).device
+        if device.type == "cuda":
+            objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)
+        else:
+            for module in objective.modules():
+                if type(module) is nn.BatchNorm2d:
+                    module.__class__ = BatchNormOfAll  # the same parameters under the same names
+        return DistributedDataParallel(objective, broadcast_buffers=False)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Of each value, over all processes."""
+        if self.count > 1:
+            dist.all_reduce(values)
+        return values / self.count
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is set in one of them."""
+        return self.mean(torch.tensor(float(flag))).item() > 0
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.count > 1:
+            dist.barrier()
+
+    def check_batches(self, *batches: int) -> None:
+        """UsageError where a batch cannot be divided evenly."""
+        for batch in batches:
+            if batch % self.count:
+                raise UsageError(f"expected a batch that {self.count} processes can share evenly, got {batch}; "
+                                 f"--set data.batch={batch // self.count * self.count + self.count}")  # fmt: skip
+
+
+ALONE = Processes()
+
+
+@contextmanager
+def joined(device: str) -> Iterator[tuple[Processes, str]]:
+    """This process among those that torchrun started, and its device: each takes a GPU of its own where there are."""
+    count, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    if count == 1:
+        yield ALONE, device
+        return
+    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+        torch.cuda.set_device(device)
+    backends = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
+    dist.init_process_group(backends, timeout=PATIENCE)
+    try:
+        yield Processes(rank, count), device
+    finally:
+        dist.destroy_process_group()
+
+
+class BatchNormOfAll(nn.BatchNorm2d):
+    """BatchNorm2d over the batches of all processes, equally large; PyTorch's own knows GPUs only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        count = dist.get_world_size()
+        with torch.autocast(x.device.type, enabled=False):
+            mean = all_reduce(x.float().mean((0, 2, 3))) / count
+            centred = x.float() - mean[:, None, None]
+            variance = all_reduce(centred.square().mean((0, 2, 3))) / count
+            self._remember(mean.detach(), variance.detach(), count * x.numel() // x.shape[1])
+            scale = self.weight * torch.rsqrt(variance + self.eps)
+            return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+
+    def _remember(self, mean: Tensor, variance: Tensor, samples: int) -> None:
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * samples / (samples - 1), self.momentum)

@@ -1,0 +1,73 @@
+"""One step of training: network and loss as one module, and the optimiser after it."""
+
+import logging
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import Optimiser
+from .data import Images, batch_of
+from .device import computes_in_bf16
+from .loss import training_loss
+from .processes import ALONE, Processes
+from .state import State
+
+log = logging.getLogger("pnen")
+
+
+class Objective(nn.Module):
+    """What is made small: inputs and targets, both (B, C, H, W) in [0, 1] → loss, and MSE of the final image."""
+
+    def __init__(self, network: nn.Module, settings: Optimiser, bf16: bool):
+        super().__init__()
+        self.network, self.settings, self.bf16 = network, settings, bf16
+
+    def forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        edges = None
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
+            if self.settings.loss == "ceilnet":
+                edges, *images = self.network.edges_and_image(inputs)  # type: ignore[operator]
+            else:
+                images = self.network(inputs)
+        error = F.mse_loss(images[-1].detach().float(), targets)
+        return training_loss(images, targets, self.settings, edges), error
+
+
+def objective_of(state: State, device: torch.device, processes: Processes = ALONE) -> nn.Module:
+    """The run's objective in its precision; compiled where the recipe says so, and shared by the processes."""
+    run, native = state.recipe.run, computes_in_bf16(device)
+    if run.precision == "bf16" and not native:
+        log.warning("%s has no bfloat16 arithmetic of its own: steps take several times as long as in fp32; "
+                    'precision = "auto" in [run] takes what the machine has', device)  # fmt: skip
+    bf16 = run.precision == "bf16" or (run.precision == "auto" and native)
+    objective: nn.Module = Objective(state.model, state.recipe.optimiser, bf16)
+    objective = processes.share(objective)
+    if run.compile:
+        objective.compile()
+    return objective
+
+
+def train_step(
+    state: State, images: Images, objective: nn.Module, processes: Processes = ALONE
+) -> tuple[Tensor, Tensor]:
+    """One step of the optimiser. Returns the loss and the mean square error of the final image, still on the device."""
+    recipe, settings = state.recipe, state.recipe.optimiser
+    crop, batch = recipe.data.at(state.step, settings.steps)
+    noise = recipe.target.get("noise", 0)
+    inputs, targets = batch_of(images, crop, batch, recipe.run.seed, state.step, noise=noise,
+                               rank=processes.rank, processes=processes.count)  # fmt: skip
+    rate = state.schedule.rate(state.step)
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    loss, error = objective(inputs, targets)
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    most = min(settings.clip_norm or math.inf, (settings.clip_step or math.inf) / rate)
+    if math.isfinite(most):
+        nn.utils.clip_grad_norm_(state.model.parameters(), most)
+    state.optimiser.step()
+    state.step += 1
+    state.follow()
+    return loss.detach(), error
