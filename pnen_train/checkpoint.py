@@ -16,9 +16,11 @@ from pnen_runtime.errors import CheckpointError, UsageError
 from pnen_runtime.files import write_bytes
 
 from .models import build
+from .parts import LARGEST, drop_parts, read_parts, write_parts
 
 FORMAT = 1
 KINDS = {"network": str, "config": dict, "weights": dict, "step": int, "training": dict, "resume": dict}
+BULKY = ("optimiser", "weights")  # of what a resumed run needs
 BUNDLED = Path(__file__).parent / "bundled"
 
 
@@ -69,11 +71,25 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write it whole or not at all."""
+    """Write it whole or not at all.
+
+    What only a resumed run needs of a large network goes into parts beside the file, none over 8 MB.
+    """
     found = {"format": FORMAT, **{key: value for key, value in vars(checkpoint).items() if value is not None}}
+    data, listed = _bytes_of(found), {}
+    if checkpoint.resume and len(data) > LARGEST:
+        bulky = {key: value for key, value in checkpoint.resume.items() if key in BULKY}
+        listed = write_parts(path, _bytes_of(bulky))
+        found["resume"] = {k: v for k, v in checkpoint.resume.items() if k not in BULKY} | {"parts": listed}
+        data = _bytes_of(found)
+    write_bytes(path, data)
+    drop_parts(path, listed)
+
+
+def _bytes_of(found: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()  # so that a full disk is an OSError that names the file
     torch.save(found, buffer)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def find_checkpoint(path: str | Path) -> Path:
@@ -86,22 +102,15 @@ def find_checkpoint(path: str | Path) -> Path:
     raise CheckpointError(f"{path}: no such checkpoint, and none of the bundled ones ({names})")
 
 
-def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint by file or by the name of a bundled one ("l0").
+def load_checkpoint(path: str | Path, *, to_resume: bool = False) -> Checkpoint:
+    """Read a checkpoint by file or by the name of a bundled one ("l0"); `to_resume` with its parts, where it has some.
 
     Nothing in the file is run: it is read with `weights_only=True`. Raises CheckpointError for a torn, foreign or
-    hostile file.
+    hostile file, and for a missing part.
     """
     path = find_checkpoint(path)
     expected = "expected a PNEN checkpoint as pnen-train writes it"
-    data = io.BytesIO(path.read_bytes())
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickles of other protocols, which are refused below
-            found = torch.load(data, map_location="cpu", weights_only=True)
-    except Exception as error:  # broken data makes the reader raise nearly anything
-        got = "something else, a torn file, or one that holds code (which was not run)"
-        raise CheckpointError(f"{path}: {expected}, got {got}") from error
+    found = _loaded(path.read_bytes(), f"{path}: {expected}")
     if not isinstance(found, dict) or "format" not in found:
         got = "a bare state dict, which names no network" if isinstance(found, dict) else type(found).__name__
         raise CheckpointError(f"{path}: {expected}, got {got}")
@@ -113,4 +122,17 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             raise CheckpointError(f"{path}: {expected}, but its {key} is missing or of another kind")
     if not all(isinstance(weight, torch.Tensor) for weight in found["weights"].values()):
         raise CheckpointError(f"{path}: {expected}, but its weights are not all tensors")
+    listed = found.get("resume", {}).get("parts")
+    if to_resume and isinstance(listed, dict):
+        found["resume"] |= _loaded(read_parts(path, listed), f"{path}: expected parts as pnen-train writes them")
     return Checkpoint(**{key: found[key] for key in KINDS if key in found})
+
+
+def _loaded(data: bytes, expected: str) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles of other protocols, which are refused later
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # broken data makes the reader raise nearly anything
+        got = "something else, a torn file, or one that holds code (which was not run)"
+        raise CheckpointError(f"{expected}, got {got}") from error

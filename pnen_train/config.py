@@ -25,9 +25,14 @@ class Data:
     late_crop: int = 96  # ... pixels a side ...
     late_batch: int = 8  # ... and how many
 
+    @property
+    def largest(self) -> int:
+        """The largest crop of the run."""
+        return max(self.crop, self.late_crop) if self.late_share else self.crop
+
     def at(self, step: int, steps: int) -> tuple[int, int]:
         """Crop and batch for the step after `step` finished ones of `steps`."""
-        late = step >= round((1 - self.late_share) * steps)
+        late = self.late_share > 0 and step >= round((1 - self.late_share) * steps)
         return (self.late_crop, self.late_batch) if late else (self.crop, self.batch)
 
 

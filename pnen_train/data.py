@@ -1,5 +1,6 @@
 """Training batches of random patches, cut on the device that trains; seed and step alone say which."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,9 @@ Images = Sequence[tuple[Tensor, Tensor]]  # inputs and targets, each (H, W, C), 
 
 def on_device(pairs: Sequence[Pair], device: torch.device) -> Images:
     """The pairs as they are, bytes as bytes; on a GPU all of them are there, on the CPU none is copied."""
-    return [tuple(torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in pair) for pair in pairs]  # type: ignore[misc]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of arrays that may not be written to: nothing here writes
+        return [(torch.from_numpy(image).to(device), torch.from_numpy(target).to(device)) for image, target in pairs]
 
 
 def to_tensor(images: Tensor) -> Tensor:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
 from pnen_runtime.errors import UsageError
@@ -39,7 +39,7 @@ class Processes:
             for module in objective.modules():
                 if type(module) is nn.BatchNorm2d:
                     module.__class__ = BatchNormOfAll  # the same parameters under the same names
-        return DistributedDataParallel(objective, broadcast_buffers=False)
+        return DistributedDataParallel(objective)
 
     def mean(self, values: Tensor) -> Tensor:
         """Of each value, over all processes."""
@@ -55,6 +55,15 @@ class Processes:
         """Until all are here."""
         if self.count > 1:
             dist.barrier()
+
+    @contextmanager
+    def first_before_the_others(self) -> Iterator[None]:
+        """Process 0 does the block while the others wait; then they do."""
+        if self.leads:
+            yield
+        self.wait()
+        if not self.leads:
+            yield
 
     def check_batches(self, *batches: int) -> None:
         """UsageError where a batch cannot be divided evenly."""
@@ -85,6 +94,20 @@ def joined(device: str) -> Iterator[tuple[Processes, str]]:
         dist.destroy_process_group()
 
 
+class SumOfAll(torch.autograd.Function):
+    """The sum of a tensor over all processes; so is its gradient, since each process uses the sum."""
+
+    @staticmethod
+    def forward(_ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return SumOfAll.forward(_ctx, gradient)
+
+
 class BatchNormOfAll(nn.BatchNorm2d):
     """BatchNorm2d over the batches of all processes, equally large; PyTorch's own knows GPUs only."""
 
@@ -93,9 +116,9 @@ class BatchNormOfAll(nn.BatchNorm2d):
             return super().forward(x)
         count = dist.get_world_size()
         with torch.autocast(x.device.type, enabled=False):
-            mean = all_reduce(x.float().mean((0, 2, 3))) / count
+            mean = SumOfAll.apply(x.float().mean((0, 2, 3))) / count
             centred = x.float() - mean[:, None, None]
-            variance = all_reduce(centred.square().mean((0, 2, 3))) / count
+            variance = SumOfAll.apply(centred.square().mean((0, 2, 3))) / count
             self._remember(mean.detach(), variance.detach(), count * x.numel() // x.shape[1])
             scale = self.weight * torch.rsqrt(variance + self.eps)
             return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)

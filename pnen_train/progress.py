@@ -1,5 +1,6 @@
 """What a command shows while it works: a bar on a terminal, plain lines in a log file."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-console = Console(stderr=True)
+console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")  # of several processes the first speaks
 
 
 class Rate(ProgressColumn):

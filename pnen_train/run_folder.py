@@ -16,7 +16,8 @@ from .events import Events
 
 
 class RunFolder:
-    """last.pt (resumable), best.pt, recipe.json, metrics.jsonl, pictures/STEP.png and TensorBoard's events."""
+    """last.pt (resumable; a large one has parts beside it), best.pt, recipe.json, metrics.jsonl, pictures/STEP.png and
+    TensorBoard's events."""
 
     def __init__(self, path: Path):
         self.path, self.last, self.best = path, path / "last.pt", path / "best.pt"

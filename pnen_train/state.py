@@ -64,7 +64,7 @@ class State:
         More steps are fine, but for the cosine schedule: its rates depend on their number from the beginning. Another
         number of threads on a CPU is warned of: the last bits of sums depend on it.
         """
-        found = load_checkpoint(path)
+        found = load_checkpoint(path, to_resume=True)
         if found.resume is None:
             raise CheckpointError(f"{path}: expected a checkpoint to resume from (last.pt), got one without that state")
         kept, images = found.resume, _sha256(pairs)

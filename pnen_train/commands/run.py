@@ -1,7 +1,9 @@
 """`pnen-train run`: from a recipe and images to a run folder."""
 
 import json
+import math
 import re
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,11 +18,12 @@ from ..config import Recipe, override, read_recipe
 from ..device import pick_device
 from ..evaluate import Scores
 from ..models import count_parameters
+from ..processes import joined
 from ..progress import bar, say
 from ..state import build_network
 from ..targets import find_images, spread
 from ..tasks import task_of
-from ..train import Stopped, train
+from ..train import Stopped, TimeIsUp, train
 from .options import FOLDER, THERE, device, pairs_of
 
 
@@ -44,6 +47,8 @@ from .options import FOLDER, THERE, device, pairs_of
 @click.option("--seed", metavar="NUMBER", type=click.IntRange(min=0), help="Instead of the recipe's.")
 @device
 @click.option("--threads", metavar="CORES", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]")
+@click.option("--max-time", metavar="MINUTES", type=click.FloatRange(min=0, min_open=True), help="Save and stop so "
+              "long after the start; --resume goes on.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option("--dry-run", is_flag=True, help="Print all settings and stop.")
 def command(
@@ -57,10 +62,15 @@ def command(
     seed: int | None,
     device: str,
     threads: int | None,
+    max_time: float | None,
     resume: bool,
     dry_run: bool,
 ) -> None:
-    """Train the network of RECIPE (a TOML file or a name) on the pictures in IMAGES (files or folders)."""
+    """Train the network of RECIPE (a TOML file or a name) on the pictures in IMAGES (files or folders).
+
+    Several processes, on one machine or more, share every batch: torchrun --nproc-per-node 2 -m pnen_train.cli run ...
+    """
+    deadline = time.monotonic() + 60 * max_time if max_time else math.inf
     name = "-".join([Path(recipe).stem, *map(_in_a_name, changes)])
     plan = override(read_recipe(recipe, changes), steps=steps, seed=seed)
     network, task = build_network(plan), task_of(plan.target, targets)
@@ -68,28 +78,34 @@ def command(
         settings = asdict(plan)
         settings["network"] |= asdict(network.config)  # type: ignore[call-overload]
         return click.echo(json.dumps(settings | {"parameters": count_parameters(network)}, indent=1))
-    place = pick_device(device)
     if threads:
         torch.set_num_threads(threads)
     out = out or Path("runs") / name
-    first = _first_step(out, resume)
     paths, scored = _split(images, validation, plan)
-    pairs = pairs_of(task.training, task.name, paths, plan.data.crop)
-    held = pairs_of(task.scored, task.name, scored)
-    origin = "" if validation else f" held out of IMAGES, {scored[0].name} to {scored[-1].name}"
-    say(f"{name}: {count_parameters(network):,} parameters, {len(pairs)} images, scored on {len(held)}{origin}, "
-        f"{place}, step {first} of {plan.optimiser.steps}, into {out}")  # fmt: skip
+    with joined(device) as (processes, device):
+        place = pick_device(device)
+        first = _first_step(out, resume)
+        with processes.first_before_the_others():  # which then find its targets on disk
+            pairs = pairs_of(task.training, task.name, paths, plan.data.largest)
+            held = pairs_of(task.scored, task.name, scored)
+        origin = "" if validation else f" held out of IMAGES, {scored[0].name} to {scored[-1].name}"
+        shared = f" and {processes.count - 1} more" if processes.count > 1 else ""
+        say(f"{name}: {count_parameters(network):,} parameters, {len(pairs)} images, scored on {len(held)}{origin}, "
+            f"{place}{shared}, step {first} of {plan.optimiser.steps}, into {out}")  # fmt: skip
 
-    def report(step: int, scores: Scores, rate: float) -> None:
-        say(f"step {step}: PSNR {scores.psnr:.2f} dB, SSIM {scores.ssim:.4f}, {rate:.3g} it/s")
+        def report(step: int, scores: Scores, rate: float) -> None:
+            say(f"step {step}: PSNR {scores.psnr:.2f} dB, SSIM {scores.ssim:.4f}, {rate:.3g} it/s")
 
-    try:
-        with bar(name, plan.optimiser.steps, "loss {loss:.5f}  PSNR {psnr:.2f}", done=first) as advance:
-            last = train(plan, pairs, held, out, device=device, resume=resume, report=report,
-                         watch=lambda step, loss, psnr: advance(step, loss=loss, psnr=psnr))  # fmt: skip
-    except Stopped:
-        say(f"saved: {out / 'last.pt'}; go on with the same command and --resume")
-        raise
+        try:
+            with bar(name, plan.optimiser.steps, "loss {loss:.5f}  PSNR {psnr:.2f}", done=first) as advance:
+                last = train(plan, pairs, held, out, device=device, resume=resume, deadline=deadline,
+                             processes=processes, report=report,
+                             watch=lambda step, loss, psnr: advance(step, loss=loss, psnr=psnr))  # fmt: skip
+        except Stopped:
+            say(f"saved: {out / 'last.pt'}; go on with the same command and --resume")
+            raise
+        except TimeIsUp:
+            return say(f"time is up, saved: {out / 'last.pt'}; go on with the same command and --resume")
     if last.step == first:
         return say(f"{out}: was finished at step {first} and is as it was; --steps takes it further")
     say(f"written: {out / 'last.pt'}, {out / 'best.pt'}; export it with: pnen-export {out / 'best.pt'}")

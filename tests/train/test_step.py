@@ -1,0 +1,155 @@
+"""What a recipe may ask for besides the paper: averaged weights, a warm start, late crops, precision, a deadline."""
+
+import logging
+import time
+
+import pytest
+import torch
+
+from pnen_runtime.errors import CheckpointError, UsageError
+from pnen_train import step as steps
+from pnen_train import train as training
+from pnen_train.checkpoint import load_checkpoint
+from pnen_train.config import override, recipe_from
+from pnen_train.data import on_device
+from pnen_train.device import computes_in_bf16
+from pnen_train.state import State
+from pnen_train.step import objective_of, train_step
+from pnen_train.train import TimeIsUp, train
+
+CPU = torch.device("cpu")
+
+
+def trained(recipe, pairs, count, watch=lambda state: None):
+    state = State.fresh(recipe, pairs, CPU)
+    images, objective = on_device(pairs, CPU), objective_of(state, CPU)
+    for _ in range(count):
+        train_step(state, images, objective)
+        watch(state)
+    return state
+
+
+def test_averaged_weights_are_the_mean_that_their_decay_says(tiny, pairs):
+    """Against the sum written out in float64; the decay begins at t / (t + 10)."""
+    decay, seen = 0.6, []
+    state = trained(tiny(optimiser={"average": decay}), pairs, 20,
+                    lambda state: seen.append(state.model.entry.weight.detach().double().clone()))  # fmt: skip
+    start = State.fresh(state.recipe, pairs, CPU).model.entry.weight.detach().double()
+    expected = start
+    for number, weight in enumerate(seen, 1):
+        share = min(decay, number / (number + 10))
+        expected = share * expected + (1 - share) * weight
+    torch.testing.assert_close(state.averaged.entry.weight.double(), expected, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(state.averaged.entry.weight, state.model.entry.weight, atol=1e-6)
+    assert state.final is state.averaged and not state.final.training
+
+
+def test_a_run_with_averaged_weights_keeps_those_and_goes_on_with_its_own(tmp_path, tiny, pairs):
+    recipe = tiny(optimiser={"average": 0.9, "steps": 8})
+    train(override(recipe, steps=5), pairs[:3], pairs[3:], tmp_path / "parts", device="cpu")
+    kept = load_checkpoint(tmp_path / "parts" / "last.pt")
+    assert not torch.equal(kept.weights["entry.weight"], kept.resume["weights"]["entry.weight"])
+    train(recipe, pairs[:3], pairs[3:], tmp_path / "parts", device="cpu", resume=True)
+    train(recipe, pairs[:3], pairs[3:], tmp_path / "whole", device="cpu")
+    ours, theirs = (load_checkpoint(tmp_path / name / "last.pt") for name in ("parts", "whole"))
+    assert ours.sha256() == theirs.sha256()
+    assert torch.equal(ours.resume["weights"]["entry.weight"], theirs.resume["weights"]["entry.weight"])
+
+
+def test_a_run_begins_with_the_weights_it_is_told_and_records_which(tmp_path, tiny, pairs):
+    first = train(tiny(), pairs[:3], pairs[3:], tmp_path / "first", device="cpu")
+    path = str(tmp_path / "first" / "best.pt")
+    state = State.fresh(tiny(optimiser={"start": path}, run={"seed": 5}), pairs, CPU)
+    best = load_checkpoint(path)
+    for key, weight in state.model.state_dict().items():
+        torch.testing.assert_close(weight, best.weights[key], rtol=0, atol=0)
+    assert state.training["start"] == {"weights": path, "sha256": best.sha256()} and state.step == 0
+    assert "start" not in first.training
+    with pytest.raises(CheckpointError, match="expected weights to start with of the recipe's own network"):
+        State.fresh(tiny(network={"channels": 6}, optimiser={"start": path}), pairs, CPU)
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        State.fresh(tiny(optimiser={"start": "nowhere"}), pairs, CPU)
+
+
+def test_the_last_share_of_the_steps_takes_the_late_crops(tiny, pairs, monkeypatch):
+    shapes = []
+    batch_of = steps.batch_of
+
+    def watched(*args, **settings):
+        batch = batch_of(*args, **settings)
+        shapes.append(tuple(batch[0].shape))
+        return batch
+
+    monkeypatch.setattr(steps, "batch_of", watched)
+    recipe = tiny(data={"late_share": 0.25, "late_crop": 32, "late_batch": 1}, optimiser={"steps": 8})
+    trained(recipe, pairs, 8)
+    assert shapes == [(2, 3, 16, 16)] * 6 + [(1, 3, 32, 32)] * 2
+    assert recipe.data.largest == 32 and tiny().data.largest == 16
+
+
+def test_a_run_with_late_crops_keeps_its_steps(tmp_path, tiny, pairs):
+    recipe = tiny(data={"late_share": 0.5, "late_crop": 32})
+    train(recipe, pairs[:3], pairs[3:], tmp_path, device="cpu")
+    with pytest.raises(CheckpointError, match="the step at which crops change depends on it"):
+        train(override(recipe, steps=9), pairs[:3], pairs[3:], tmp_path, device="cpu", resume=True)
+
+
+@pytest.mark.parametrize("setting", [{"data": {"late_share": 1.0}}, {"optimiser": {"average": 1.0}}])
+def test_shares_are_below_one(setting):
+    with pytest.raises(UsageError, match=r"to be below 1, got 1\.0"):
+        recipe_from({"network": {"name": "pnen"}} | setting)
+
+
+@pytest.mark.parametrize(
+    ("precision", "native", "bf16", "warnings"),
+    [("auto", True, True, 0), ("auto", False, False, 0), ("bf16", False, True, 1), ("fp32", True, False, 0)],
+)
+def test_auto_takes_bfloat16_only_where_the_machine_computes_in_it(
+    tiny, pairs, monkeypatch, caplog, precision, native, bf16, warnings
+):
+    monkeypatch.setattr(steps, "computes_in_bf16", lambda device: native)
+    with caplog.at_level(logging.WARNING):
+        objective = objective_of(State.fresh(tiny(run={"precision": precision}), pairs, CPU), CPU)
+    assert objective.bf16 is bf16 and len(caplog.records) == warnings
+
+
+def test_whether_a_cpu_computes_in_bfloat16_is_what_its_capabilities_say(monkeypatch):
+    for able, expected in (({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx512_f": True}, False)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
+        assert computes_in_bf16(CPU) is expected
+
+
+@pytest.mark.slow
+def test_a_compiled_step_is_the_same_step(tiny, pairs):
+    losses = {}
+    for compiled in (False, True):
+        state = State.fresh(tiny(run={"compile": compiled}), pairs, CPU)
+        images, objective = on_device(pairs, CPU), objective_of(state, CPU)
+        losses[compiled] = [train_step(state, images, objective)[0].item() for _ in range(4)]
+    assert losses[True] == pytest.approx(losses[False], rel=1e-4)
+
+
+def test_a_run_stops_at_its_deadline_and_goes_on_in_boxes_to_the_same_weights(tmp_path, tiny, pairs, monkeypatch):
+    recipe, boxes, clock = tiny(optimiser={"steps": 9}), 0, [0.0]
+    monkeypatch.setattr(training.time, "monotonic", lambda: clock[0])
+
+    def tick(*_):
+        clock[0] += 1
+
+    while boxes < 9:
+        try:
+            train(recipe, pairs[:3], pairs[3:], tmp_path / "boxes", device="cpu", resume=boxes > 0,
+                  deadline=clock[0] + 2, watch=tick)  # fmt: skip
+            break
+        except TimeIsUp:
+            boxes += 1
+    assert boxes == 4  # of two steps each, and one step after them
+    train(recipe, pairs[:3], pairs[3:], tmp_path / "whole", device="cpu")
+    ours, theirs = (load_checkpoint(tmp_path / name / "last.pt") for name in ("boxes", "whole"))
+    assert (ours.step, ours.sha256()) == (theirs.step, theirs.sha256())
+
+
+def test_a_deadline_that_has_passed_leaves_one_step_and_a_checkpoint(tmp_path, tiny, pairs):
+    with pytest.raises(TimeIsUp):
+        train(tiny(), pairs[:3], pairs[3:], tmp_path, device="cpu", deadline=time.monotonic() - 1)
+    assert load_checkpoint(tmp_path / "last.pt").step == 1
