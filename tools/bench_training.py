@@ -60,7 +60,8 @@ def main(recipe: str, only: str | None, rounds: int, steps: int, crop: int | Non
     header["settings"] = f"rounds: {rounds}, steps in each: {steps}, before them: 1, CPU threads: {threads}"
     print(markdown(header, rows, step_flops(found), rates, emulated))
     if plot:
-        write_plot(plot, f"{header['network']}\n{header['processor']}, {header['GPU']} GPU", rows)
+        machine = header["GPU" if place.type == "cuda" else "processor"]
+        write_plot(plot, f"{header['network']}\n{machine}", rows)
 
 
 def title(name: str, recipe: Recipe) -> str:

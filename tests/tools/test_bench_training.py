@@ -107,8 +107,8 @@ def test_rates_shares_and_ratios_follow_from_the_times(tmp_path):
     rows = [Row("naive", "fp32", 1.0, False, [3.0, 4.0, 9.0], [8.0] * 3), Row("+ b", "bf16", 1.0, False, [2.0], [5.0])]
     page = markdown({}, rows, int(8e9), {"fp32": 4e9, "bf16": 5e9}, {"bf16"})
     naive, other = ([cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines()[4:6])
-    assert naive[:8] == ["naive", "4.000", "8.000", "0.12", "8.0", "2.0", "50% of FP32", "1.00x"]
-    assert other[5:8] == ["4.0", "80% of BF16, emulated", "2.00x"]
+    assert naive[:9] == ["naive", "4.000", "3.000 to 9.000", "8.000", "0.12", "8.0", "2.0", "50% of FP32", "1.00x"]
+    assert other[6:9] == ["4.0", "80% of BF16, emulated", "2.00x"]
     write_plot(tmp_path / "x.png", "title", rows)
     with Image.open(tmp_path / "x.png") as drawn:
         assert len(drawn.convert("RGB").getcolors(2**20)) > 20

@@ -8,11 +8,12 @@ from typing import Any
 
 from pnen_runtime.files import replace_when_done
 
-COLUMNS = ("variant", "CPU s a step", "wall s", "steps/s", "GFLOP a step", "GFLOP/s", "of product", "ratio", "first s",
-           "peak MB", "last loss")  # fmt: skip
+COLUMNS = ("variant", "CPU s a step", "lowest to highest", "wall s", "steps/s", "GFLOP a step", "GFLOP/s", "of product",
+           "ratio", "first s", "peak MB", "last loss")  # fmt: skip
 LEGEND = (
     "variant: the measure that the name says, on top of all those before it.",
     "CPU s, wall s: seconds of a step (batch, forward, loss, backward, optimiser), the median of the rounds' means.",
+    "lowest to highest: of the rounds' means of the seconds that the ratio is of; rows that overlap may be equal.",
     "GFLOP: two operations for each multiplication in convolutions and in both products of the attention, forward and "
     "backward; softmax, norms, activations, optimiser, and what a fused attention computes again are not counted.",
     "GFLOP/s: of CPU time on a CPU, so of one thread; of wall time on a GPU.",
@@ -47,9 +48,13 @@ class Row:
         self.loss = answer["loss"]
 
     @property
+    def rounds(self) -> list[float]:
+        """Seconds by the clock that counts: other work on the machine adds little to CPU time."""
+        return self.wall_s if self.on_gpu else self.cpu_s
+
+    @property
     def seconds(self) -> float:
-        """By the clock that counts: other work on the machine does not slow a CPU's own time much."""
-        return median(self.wall_s if self.on_gpu else self.cpu_s)
+        return median(self.rounds)
 
 
 def markdown(header: dict[str, str], rows: list[Row], flops: int, rates: dict[str, float], emulated: set[str]) -> str:
@@ -58,7 +63,8 @@ def markdown(header: dict[str, str], rows: list[Row], flops: int, rates: dict[st
     for row in rows:
         rate, wall = flops / row.seconds, median(row.wall_s)
         share = f"{rate / rates[row.precision]:.0%} of {row.precision.upper()}"
-        cells = (row.name, f"{median(row.cpu_s):.3f}", f"{wall:.3f}", f"{1 / wall:.2f}", f"{flops / 1e9:,.1f}",
+        seconds = f"{min(row.rounds):.3f} to {max(row.rounds):.3f}"
+        cells = (row.name, f"{median(row.cpu_s):.3f}", seconds, f"{wall:.3f}", f"{1 / wall:.2f}", f"{flops / 1e9:,.1f}",
                  f"{rate / 1e9:,.1f}", share + ", emulated" * (row.precision in emulated),
                  f"{rows[0].seconds / row.seconds:.2f}x", f"{row.first_s:.1f}", f"{row.peak_bytes / 1e6:,.0f}",
                  f"{row.loss:.6f}")  # fmt: skip
@@ -68,21 +74,26 @@ def markdown(header: dict[str, str], rows: list[Row], flops: int, rates: dict[st
 
 
 def write_plot(path: Path, title: str, rows: list[Row]) -> None:
-    """A bar for each variant, its seconds and its ratio to the naive one."""
+    """A bar for each variant, its seconds and its ratio to the naive one; a line from its best round to its worst."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 1.3 + 0.36 * len(rows)), layout="constrained", dpi=120)
-    axes, longest = figure.subplots(), max(row.seconds for row in rows)
+    axes, longest = figure.subplots(), max(max(row.rounds) for row in rows)
     for place, row in enumerate(rows):
         axes.barh(place, row.seconds, 0.66, color="#d1783a" if row.precision == "bf16" else "#2f7f86")
+        ends = [min(row.rounds), max(row.rounds)]
+        axes.plot(ends, [place, place], color="#222222", linewidth=1, solid_capstyle="butt")
         text = f"{row.seconds:.3g} s  ({rows[0].seconds / row.seconds:.2f}x)"
-        axes.text(row.seconds + 0.01 * longest, place, text, va="center", fontsize=8, color="#222222")
+        axes.text(ends[1] + 0.01 * longest, place, text, va="center", fontsize=8, color="#222222")
     axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, 1.22 * longest)
     axes.set_title(title, loc="left", fontsize=9, fontweight="bold")
     clock = "wall" if rows[0].on_gpu else "CPU"
-    axes.set_xlabel(f"{clock} seconds of a training step; in brackets the naive one ÷ this", fontsize=8)
+    axes.set_xlabel(
+        f"{clock} seconds of a training step, line from the best round to the worst; in brackets the naive one ÷ this",
+        fontsize=8,
+    )
     axes.tick_params(axis="x", labelsize=7.5, color="#bbbbbb", labelcolor="#666666")
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "bottom"]].set_visible(False)
