@@ -21,7 +21,7 @@ LEGEND = (
     "in every round; of FP32 on a CPU the better of PyTorch and ONNX Runtime. Emulated: the processor has no such "
     "arithmetic, so its matrix product is slow as well.",
     "ratio: seconds of the naive variant ÷ this one's, of CPU time on a CPU, of wall time on a GPU.",
-    "first s: wall seconds of the first step, with compiling where the variant compiles.",
+    "first s: wall seconds of the first step, with compiling where the variant compiles and PyTorch's cache lacks it.",
     "peak: on a CPU the resident memory of a process that does only this, Python and libraries included; on a GPU what "
     "PyTorch allocated.",
     "last loss: after equally many steps from the same seed, so all should agree within their precision.",
