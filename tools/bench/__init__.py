@@ -1,1 +1,1 @@
-"""The parts of tools/bench_trt.py."""
+"""The parts of tools/bench_trt.py and tools/bench_training.py."""

@@ -1,6 +1,6 @@
 """The network in PyTorch: as a backend, as a number of operations, and what the device could do at most."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -16,7 +16,7 @@ from pnen_export.record import make_card
 from pnen_runtime.errors import BackendMissing
 from pnen_train.checkpoint import load_checkpoint
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 PRODUCT_SIDE = {"cpu": 2048, "cuda": 8192}  # of the matrices that measure the device
 
 
@@ -103,10 +103,10 @@ def count_flops(model: nn.Module, shape: tuple[int, int, int]) -> int:
     return counter.get_total_flops()
 
 
-def product_rate(precision: str, repeats: int = 8) -> float | None:
+def product_rate(precision: str, repeats: int = 8, clock: Callable[[], float] = perf_counter) -> float | None:
     """Operations a second of a large matrix product here: the best repeat; of FP32 on a CPU, of the better program.
 
-    None for FP16 on a CPU, where it takes PyTorch a minute.
+    By `clock`, in seconds. None for FP16 on a CPU, where it takes PyTorch a minute.
     """
     device = torch_device()
     if (device, precision) == ("cpu", "fp16"):
@@ -116,14 +116,14 @@ def product_rate(precision: str, repeats: int = 8) -> float | None:
     products = [lambda: a @ b]
     if (device, precision) == ("cpu", "fp32"):
         products.append(_onnxruntime_product(a.numpy(), b.numpy()))
-    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
 
     def seconds(product) -> float:
-        start = perf_counter()
+        start = clock()
         product()
         if device == "cuda":
             torch.cuda.synchronize()
-        return perf_counter() - start
+        return clock() - start
 
     return 2 * side**3 / min(seconds(product) for _ in range(repeats) for product in products)
 

@@ -36,16 +36,16 @@ class Settings:
 
 
 class Process:
-    """A `bench.worker`; a context that ends it."""
+    """A worker, a module that calls `bench.worker.serve`; a context that ends it."""
 
-    def __init__(self, job: dict[str, Any], settings: Settings, folder: Path):
+    def __init__(self, job: dict[str, Any], settings: Settings, folder: Path, worker: str = "bench.worker"):
         self._log = open(folder / "log.txt", "a+b")  # noqa: SIM115 (closed with the process)
         self._log_start = self._log.seek(0, os.SEEK_END)
         paths = os.pathsep.join([str(TOOLS), str(TOOLS.parent), os.environ.get("PYTHONPATH", "")])
         threads = str(settings.threads)
         environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
         python = settings.pythons.get(job["program"], sys.executable)
-        words = [python, "-m", "bench.worker", json.dumps(job | {"threads": settings.threads})]
+        words = [python, "-m", worker, json.dumps(job | {"threads": settings.threads})]
         self._process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, env=environment
         )

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -122,11 +123,11 @@ class Run:
         return {"path": str(made[0]), "seconds": perf_counter() - start}
 
 
-def main() -> None:
-    """Answer until the input ends. What libraries print goes to standard error."""
+def serve(make: Callable[[dict[str, Any]], Any]) -> None:
+    """Answer with the methods of what `make` makes of the job, until the input ends. Prints go to standard error."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    run = Run(json.loads(sys.argv[1]))
+    run = make(json.loads(sys.argv[1]))
     for line in sys.stdin:
         command, *arguments = json.loads(line)
         try:
@@ -139,4 +140,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Run)
