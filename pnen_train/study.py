@@ -2,22 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Literal
 
-import torch
-from torch import nn
-
-from .evaluate import Scores, evaluate, network_smoother
+from .evaluate import Scores, Smooth, evaluate
 from .targets import Pair
 
 Tile = int | Literal["whole"]
 TILES: tuple[tuple[Tile, int | None], ...] = (
     ("whole", None),
     (256, 224),
+    (256, 192),
     (192, 160),
+    (192, 144),
+    (128, 112),
     (128, 96),
     (96, 80),
-    (96, 40),
+    (96, 40),  # the paper's
+    (64, 56),
     (64, 48),
 )
 
@@ -32,17 +34,20 @@ class TileScore:
 
 
 def study(
-    model: nn.Module,
+    smoother: Callable[[Tile, int | None], Smooth],
     pairs: Sequence[Pair],
     tiles: Sequence[tuple[Tile, int | None]] = TILES,
-    device: str | torch.device = "cpu",
     shave: int = 0,
+    clock: Callable[[], float] = perf_counter,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[TileScore]:
-    """Score a network on the same pairs with each tile (pixels a side, and pixels from one tile to the next)."""
+    """Score what `smoother` makes of each tile (pixels a side, and pixels from one tile to the next) on the same pairs.
+
+    `clock` gives the seconds, as for `evaluate`.
+    """
     rows = []
     for tile, step in tiles:
-        scores = evaluate(network_smoother(model, tile, step, device=device), pairs, shave)
+        scores = evaluate(smoother(tile, step), pairs, shave, clock=clock)
         rows.append(TileScore(tile, step, scores))
         progress(len(rows), len(tiles))
     return rows

@@ -1,5 +1,6 @@
 """`pnen-train study`: which tile to recommend for a checkpoint."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ from pnen_runtime.commands import Command
 
 from ..checkpoint import load_checkpoint, save_checkpoint
 from ..device import pick_device, put
+from ..evaluate import network_smoother
 from ..progress import bar
 from ..study import TILES, recommended, study
 from ..targets import find_images, spread
@@ -28,7 +30,8 @@ def command(checkpoint: str, images: tuple[Path, ...], limit: int, device: str, 
     task = task_learnt(found.training)
     pairs = pairs_of(task.scored, task.name, spread(find_images(images), limit))
     with bar("tiles", len(TILES)) as advance:
-        rows = study(network, pairs, device=place, shave=task.shave, progress=advance)
+        smoother = partial(network_smoother, network, device=place)
+        rows = study(smoother, pairs, shave=task.shave, progress=advance)
     click.echo(f"tile   step   PSNR dB    SSIM   s/image   ({len(pairs)} images)")
     for row in rows:
         s = row.scores

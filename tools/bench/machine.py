@@ -18,7 +18,7 @@ PACKAGES = ("torch", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx
 
 def describe() -> dict[str, str]:
     """Processor, memory, GPU, system, versions and how busy it is."""
-    found = {"processor": f"{_processor()}, {usable_cores()} cores"}
+    found = {"processor": f"{processor()}, {usable_cores()} cores"}
     if free_mb() is not None:
         found["free memory"] = f"{free_mb() / 1e3:.1f} GB"
     gpu = gpu_query("name,driver_version,memory.total")
@@ -30,7 +30,8 @@ def describe() -> dict[str, str]:
     return found
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Its model's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,0 +1,1 @@
+"""Bundled models: what is measured of them, and their pages with pictures."""
