@@ -76,7 +76,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     What only a resumed run needs of a large network goes into parts beside the file, none over 8 MB.
     """
     found = {"format": FORMAT, **{key: value for key, value in vars(checkpoint).items() if value is not None}}
-    data, listed = _bytes_of(found), {}
+    data, listed = _bytes_of(found), (checkpoint.resume or {}).get("parts", {})
     if checkpoint.resume and len(data) > LARGEST:
         bulky = {key: value for key, value in checkpoint.resume.items() if key in BULKY}
         listed = write_parts(path, _bytes_of(bulky))
@@ -124,7 +124,10 @@ def load_checkpoint(path: str | Path, *, to_resume: bool = False) -> Checkpoint:
         raise CheckpointError(f"{path}: {expected}, but its weights are not all tensors")
     listed = found.get("resume", {}).get("parts")
     if to_resume and isinstance(listed, dict):
+        del found["resume"]["parts"]
         found["resume"] |= _loaded(read_parts(path, listed), f"{path}: expected parts as pnen-train writes them")
+            read_parts(path, listed), f"{path}: expected parts as pnen-train writes them"
+        )
     return Checkpoint(**{key: found[key] for key in KINDS if key in found})
 
 

@@ -7,8 +7,11 @@ import torch
 
 from pnen_runtime.errors import CheckpointError
 from pnen_train import checkpoint, parts
-from pnen_train.checkpoint import load_checkpoint
-from pnen_train.config import override
+from pnen_train.checkpoint import load_checkpoint, save_checkpoint
+from pnen_train.config import override, read_recipe
+from pnen_train.data import on_device
+from pnen_train.state import State
+from pnen_train.step import objective_of, train_step
 from pnen_train.train import train
 
 LIMIT = 70_000  # the tiny network has 55 kB of weights with their names, which its Adam holds twice
@@ -89,3 +92,24 @@ def test_a_run_killed_while_it_writes_parts_goes_on_from_the_step_before(run, pa
     monkeypatch.setattr(checkpoint, "write_bytes", write)
     assert train(override(recipe, steps=7), pairs[:3], pairs[3:], folder, device="cpu", resume=True).step == 7
     assert len(list(folder.glob("*.part"))) == len(torch.load(folder / "last.pt")["resume"]["parts"]["names"])
+
+
+def test_scores_written_into_the_file_leave_its_parts(run, tiny, pairs):
+    recipe, folder = run
+    found = load_checkpoint(folder / "last.pt")
+    found.training["scores"] = {"images": 1}
+    checkpoint.save_checkpoint(folder / "last.pt", found)
+    assert train(override(recipe, steps=7), pairs[:3], pairs[3:], folder, device="cpu", resume=True).step == 7
+
+
+def test_the_full_network_with_adam_and_averaged_weights_takes_files_of_at_most_8_mb(tmp_path, pairs):
+    recipe = read_recipe("pnen-l0", ["data.crop=16", "data.batch=1", "optimiser.average=0.999"])
+    cpu = torch.device("cpu")
+    state = State.fresh(recipe, pairs, cpu)
+    train_step(state, on_device(pairs, cpu), objective_of(state, cpu))
+    save_checkpoint(tmp_path / "last.pt", state.checkpoint(resumable=True))
+    sizes = [path.stat().st_size for path in tmp_path.iterdir()]
+    assert max(sizes) <= 8_000_000 and len(sizes) == 4
+    again = State.resumed(tmp_path / "last.pt", recipe, pairs, cpu)
+    for ours, theirs in zip(again.optimiser.state.values(), state.optimiser.state.values(), strict=True):
+        torch.testing.assert_close(ours["exp_avg"], theirs["exp_avg"], rtol=0, atol=0)

@@ -1,0 +1,82 @@
+"""Boxes of a training: each goes on from the files of the one before, and they end where one run does."""
+
+import json
+import shutil
+
+import pytest
+
+from pnen_train.checkpoint import load_checkpoint
+
+RECIPE = """
+[network]
+name = "pnen"
+channels = 8
+stages = 2
+dilations = [1]
+scales = [4]
+key_channels = 4
+value_channels = 4
+[data]
+crop = 16
+batch = 2
+[optimiser]
+steps = 5
+average = 0.9
+[run]
+evaluate_every = 2
+checkpoint_every = 3
+tile = 32
+tile_step = 24
+"""
+
+
+@pytest.fixture
+def box(call, pictures, tmp_path):
+    """box("out", options...) → the finished command, trained on two pictures and scored on copies of them."""
+    recipe, scored = tmp_path / "tiny.toml", tmp_path / "scored"
+    recipe.write_text(RECIPE)
+    scored.mkdir()
+    for path in pictures.iterdir():
+        shutil.copy(path, scored / f"copy_{path.name}")
+    return lambda out, *options: call("train_box", recipe, pictures, "--validation", scored, "--out", tmp_path / out,
+                                      "--device", "cpu", "--scored", 1, *options)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_boxes_go_on_from_each_other_and_end_as_one_run_does(box, tmp_path):
+    assert box("whole").exit_code == 0
+    out, begin, count = "box1", (), 1
+    while True:
+        result = box(out, *begin, "--max-time", 1e-6)  # over at once: a step each
+        assert result.exit_code == 0, result.output
+        found = json.loads((tmp_path / out / "box.json").read_text())
+        assert (found["step"], found["steps"], found["of"]) == (count, 1, 5)
+        if found["step"] == 5:
+            break
+        count, begin, out = count + 1, ("--begin", tmp_path / out), f"box{count + 1}"
+    ours, theirs = (load_checkpoint(tmp_path / name / "last.pt") for name in (out, "whole"))
+    assert ours.sha256() == theirs.sha256()
+    files = list((tmp_path / out).iterdir())
+    assert {path.name for path in files} == {"last.pt", "best.pt", "metrics.jsonl", "box.json", "curve.png"}
+    assert found["scores"]["images"] == 1 and found["machine"]["GPU"]
+    steps = [json.loads(line)["step"] for line in (tmp_path / out / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [2, 4, 5]
+
+
+def test_a_box_that_is_not_empty_or_not_a_box_is_refused_before_the_work(box, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("mine")
+    full, empty = box("full"), box("out", "--begin", tmp_path / "scored")
+    assert full.exit_code == empty.exit_code == 2
+    assert "expected an empty folder for the box" in full.stderr and "expected a box with last.pt" in empty.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_more_than_a_box_may_hold_is_refused(tmp_path):
+    from train_box import pack
+
+    for number in range(7):
+        (tmp_path / f"last.pt.{number}.part").write_bytes(b"0")
+    with pytest.raises(Exception, match="at most 6 files"):
+        pack(tmp_path, tmp_path / "out", {})
+    assert not (tmp_path / "out").exists()
