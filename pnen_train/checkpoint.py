@@ -126,8 +126,6 @@ def load_checkpoint(path: str | Path, *, to_resume: bool = False) -> Checkpoint:
     if to_resume and isinstance(listed, dict):
         del found["resume"]["parts"]
         found["resume"] |= _loaded(read_parts(path, listed), f"{path}: expected parts as pnen-train writes them")
-            read_parts(path, listed), f"{path}: expected parts as pnen-train writes them"
-        )
     return Checkpoint(**{key: found[key] for key in KINDS if key in found})
 
 

@@ -53,8 +53,7 @@ class Processes:
 
     def wait(self) -> None:
         """Until all are here."""
-        if self.count > 1:
-            dist.barrier()
+        self.any(False)
 
     @contextmanager
     def first_before_the_others(self) -> Iterator[None]:

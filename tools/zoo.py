@@ -43,8 +43,12 @@ def main() -> None:
               "look.  [default: all]")  # fmt: skip
 @click.option("--study-limit", metavar="IMAGES", type=click.IntRange(min=1), default=10, show_default=True,
               help="Compare tiles on so many, spread evenly.")  # fmt: skip
+@click.option("--trained-on", metavar="FOLDERS", default="BSDS500/train BSDS500/test", show_default=True,
+              help="For the record: what the run was trained on.")  # fmt: skip
 @click.option("--into", type=FOLDER, help="Write NAME.pt and NAME.onnx there.  [default: into the package]")
-def add(name: str, run: str, folder: Path, limit: int | None, study_limit: int, into: Path | None) -> None:
+def add(
+    name: str, run: str, folder: Path, limit: int | None, study_limit: int, trained_on: str, into: Path | None
+) -> None:
     """Measure RUN (a run folder, a checkpoint, or a bundled name) and write it as the bundled model NAME."""
     found = TrainedRun.of(run)
     task = found.training.get("task", {})
@@ -57,7 +61,7 @@ def add(name: str, run: str, folder: Path, limit: int | None, study_limit: int, 
     pairs = pairs_of(wanted.scored, wanted.name, spread(paths, limit or len(paths)))
     lean = replace(found.checkpoint, resume=None)
     with TemporaryDirectory() as place:
-        training = measured(found, _exported(lean, Path(place)), pairs, spread(pairs, study_limit))
+        training = measured(found, _exported(lean, Path(place)), pairs, spread(pairs, study_limit), trained_on)
         lean = replace(lean, training=training)
         graph = _exported(lean, Path(place)).read_bytes()  # once more, with all that its card now says
     save_checkpoint((into or BUNDLED) / f"{name}.pt", lean)

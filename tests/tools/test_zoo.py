@@ -100,10 +100,10 @@ def without_measurements(models, name, checkpoint):
 @pytest.mark.parametrize("recipe", ["pnen-l0-small", "pnen-wmf-small"])
 def test_the_command_repeats_the_recipe(recipe, changes):
     wanted = read_recipe(recipe, [*changes, "run.seed=3"])
-    words = shlex.split(command(asdict(wanted)))
+    words = shlex.split(command(asdict(wanted), "BSDS500/train"))
     sets = [value for word, value in pairwise(words) if word == "--set"]
     assert read_recipe(words[2], [*sets, f"run.seed={words[-1]}"]) == wanted
-    assert changes or (words[2] == recipe and not sets)
+    assert changes or (words[2] == recipe and words[3] == "BSDS500/train" and not sets)
 
 
 @given(st.integers(0, 20), st.integers(0, 30), st.integers(2, 6))

@@ -247,7 +247,7 @@ def test_a_missing_package_says_what_to_install(monkeypatch):
         return own(name, *args, **settings)
 
     monkeypatch.delitem(sys.modules, "pnen_train.commands.study", raising=False)
-    monkeypatch.delitem(sys.modules, "pnen_train.study", raising=False)
+    monkeypatch.delitem(sys.modules, "pnen_train.device", raising=False)
     monkeypatch.setattr(builtins, "__import__", without_torch)
     result = call("study", "--help")
     assert result.exit_code == 4

@@ -24,7 +24,7 @@ from pnen_train.targets import SMALLEST, Pair, spread
 
 from .recipes import command
 
-DATA = "BSDS500 stand-in: trained on its train and test folders ({} photographs), scored on val ({})"
+DATA = "BSDS500 stand-in: trained on {} ({} photographs), scored on BSDS500/val ({})"
 LICENCE = "the photographs are for non-commercial research and education"
 PUBLISHED = "the full-size PNEN on other photographs (Zhu et al. 2020, Table 1)"
 WHOLE_MB = 16_000  # so that whole photographs stay whole
@@ -33,7 +33,9 @@ FILTERED = 3  # photographs on which the filter itself is timed
 score = partial(evaluate, clock=process_time)
 
 
-def measured(run: TrainedRun, file: Path, pairs: Sequence[Pair], some: Sequence[Pair]) -> dict[str, Any]:
+def measured(
+    run: TrainedRun, file: Path, pairs: Sequence[Pair], some: Sequence[Pair], trained_on: str
+) -> dict[str, Any]:
     """The record of the run with all that is measured by its ONNX file: tiles on `some` of the pairs, scores on all.
 
     All seconds are of the CPU, in one thread, for an image.
@@ -52,7 +54,7 @@ def measured(run: TrainedRun, file: Path, pairs: Sequence[Pair], some: Sequence[
         backend.close()
     task = dict(run.training["task"])
     images = [image for image, _ in spread(pairs, FILTERED)]
-    return about(run, len(pairs)) | {
+    return about(run, len(pairs), trained_on) | {
         "tile": best.tile,
         "tile_step": best.step,
         "tile_study": [{"tile": row.tile, "step": row.step, "psnr": row.scores.psnr, "cpu_seconds": row.scores.seconds}
@@ -65,13 +67,13 @@ def measured(run: TrainedRun, file: Path, pairs: Sequence[Pair], some: Sequence[
     }  # fmt: skip
 
 
-def about(run: TrainedRun, scored: int) -> dict[str, Any]:
+def about(run: TrainedRun, scored: int, trained_on: str) -> dict[str, Any]:
     """The record of the run with where it comes from and what the paper reached; what it says already stays."""
     training = dict(run.training)
-    training.setdefault("data", DATA.format(training.get("images", "?"), scored))
+    training.setdefault("data", DATA.format(" and ".join(trained_on.split()), training.get("images", "?"), scored))
     training.setdefault("licence", LICENCE)
     if "reproduce" not in training:
-        training["reproduce"] = command(training["recipe"])
+        training["reproduce"] = command(training["recipe"], trained_on)
     reached = TABLE1.figures.get(("PNEN", training["task"]["filter"].upper()))
     if reached:
         training.setdefault("published", {"psnr": reached[0], "ssim": reached[1], "of": PUBLISHED})

@@ -7,17 +7,18 @@ from typing import Any
 
 from pnen_train.config import RECIPES, Recipe, read_recipe, recipe_from
 
-FOLDERS = "BSDS500/train BSDS500/test --validation BSDS500/val"
 SEED = "run.seed"
 
 
-def command(kept: dict[str, Any]) -> str:
+def command(kept: dict[str, Any], trained_on: str) -> str:
     """`pnen-train run` with the nearest of the recipes that come with the package, and what to change in it."""
     wanted = _settings(recipe_from(kept))
     changes = {path.stem: _changes(_settings(read_recipe(path)), wanted) for path in sorted(RECIPES.glob("*.toml"))}
     nearest = min(changes, key=lambda name: len(changes[name]))
     words = [f"--set {_setting(key, wanted[key])}" for key in changes[nearest] if key in wanted and key != SEED]
-    return " ".join(["pnen-train run", nearest, FOLDERS, *words, f"--seed {wanted[SEED]}"])
+    return " ".join(
+        ["pnen-train run", nearest, trained_on, "--validation BSDS500/val", *words, f"--seed {wanted[SEED]}"]
+    )
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
