@@ -55,6 +55,10 @@ def test_a_run_leaves_its_folder_and_says_what_to_do_next(recipe_file, images, t
     assert again.exit_code == 2 and "holds a run already; add --resume" in again.stderr
     more = call("run", recipe_file(), images, "--steps", 5, "--seed", 4, "--resume")
     assert more.exit_code == 0 and load_checkpoint(tmp_path / "runs" / "tiny" / "last.pt").step == 5
+    timed = call("run", recipe_file(), images, "--steps", 9, "--seed", 4, "--resume", "--max-time", 1e-6)
+    assert timed.exit_code == 0 and load_checkpoint(tmp_path / "runs" / "tiny" / "last.pt").step == 6
+    assert timed.stderr.splitlines()[-1] == (
+        "time is up, saved: runs/tiny/last.pt; go on with the same command and --resume")  # fmt: skip
     other = call("run", recipe_file(data={"batch": 3}), images, "--steps", 9, "--seed", 4, "--resume")
     assert other.exit_code == 1 and "data.batch is 2, got 3" in other.stderr
 

@@ -1,5 +1,6 @@
 """What a recipe may ask for besides the paper: averaged weights, a warm start, late crops, precision, a deadline."""
 
+import json
 import logging
 import time
 
@@ -153,3 +154,17 @@ def test_a_deadline_that_has_passed_leaves_one_step_and_a_checkpoint(tmp_path, t
     with pytest.raises(TimeIsUp):
         train(tiny(), pairs[:3], pairs[3:], tmp_path, device="cpu", deadline=time.monotonic() - 1)
     assert load_checkpoint(tmp_path / "last.pt").step == 1
+
+
+def test_losses_that_are_read_seldom_as_on_a_gpu_change_nothing(tmp_path, tiny, pairs, monkeypatch):
+    recipe, seen = tiny(optimiser={"steps": 11}, run={"evaluate_every": 4, "checkpoint_every": 6}), {}
+    for often in (1, 20):
+        monkeypatch.setattr(training, "READ_EVERY", {"cpu": often})
+        folder, seen[often] = tmp_path / str(often), []
+        train(recipe, pairs[:3], pairs[3:], folder, device="cpu",
+              watch=lambda step, loss, _psnr, often=often: seen[often].append((step, loss)))  # fmt: skip
+    assert [step for step, _ in seen[20]] == list(range(1, 12)) and seen[20] == seen[1]
+    assert load_checkpoint(tmp_path / "20" / "last.pt").sha256() == load_checkpoint(tmp_path / "1" / "last.pt").sha256()
+    rows = [[json.loads(line) | {"seconds": 0} for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+            for name in ("1", "20")]  # fmt: skip
+    assert rows[0] == rows[1] and [row["step"] for row in rows[0]] == [4, 8, 11]
