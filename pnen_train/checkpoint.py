@@ -16,7 +16,7 @@ from pnen_runtime.errors import CheckpointError, UsageError
 from pnen_runtime.files import write_bytes
 
 from .models import build
-from .parts import LARGEST, drop_parts, read_parts, write_parts
+from .parts import LARGEST, drop_parts, is_list_of_parts, read_parts, write_parts
 
 FORMAT = 1
 KINDS = {"network": str, "config": dict, "weights": dict, "step": int, "training": dict, "resume": dict}
@@ -77,8 +77,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """
     found = {"format": FORMAT, **{key: value for key, value in vars(checkpoint).items() if value is not None}}
     data, listed = _bytes_of(found), (checkpoint.resume or {}).get("parts", {})
-    if checkpoint.resume and len(data) > LARGEST:
-        bulky = {key: value for key, value in checkpoint.resume.items() if key in BULKY}
+    bulky = {key: value for key, value in (checkpoint.resume or {}).items() if key in BULKY}
+    if checkpoint.resume and bulky and len(data) > LARGEST:
         listed = write_parts(path, _bytes_of(bulky))
         found["resume"] = {k: v for k, v in checkpoint.resume.items() if k not in BULKY} | {"parts": listed}
         data = _bytes_of(found)
@@ -122,10 +122,15 @@ def load_checkpoint(path: str | Path, *, to_resume: bool = False) -> Checkpoint:
             raise CheckpointError(f"{path}: {expected}, but its {key} is missing or of another kind")
     if not all(isinstance(weight, torch.Tensor) for weight in found["weights"].values()):
         raise CheckpointError(f"{path}: {expected}, but its weights are not all tensors")
-    listed = found.get("resume", {}).get("parts")
-    if to_resume and isinstance(listed, dict):
+    listed = found.get("resume", {}).get("parts", {})
+    if not is_list_of_parts(listed):
+        raise CheckpointError(f"{path}: {expected}, but its list of parts is of another kind")
+    if to_resume and listed:
         del found["resume"]["parts"]
-        found["resume"] |= _loaded(read_parts(path, listed), f"{path}: expected parts as pnen-train writes them")
+        bulky = _loaded(read_parts(path, listed), f"{path}: expected parts as pnen-train writes them")
+        if not isinstance(bulky, dict) or not bulky.keys() <= set(BULKY):
+            raise CheckpointError(f"{path}: {expected}, but its parts hold something else")
+        found["resume"] |= bulky
     return Checkpoint(**{key: found[key] for key in KINDS if key in found})
 
 

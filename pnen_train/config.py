@@ -41,7 +41,7 @@ class Optimiser:
     """The loss, what makes it small, and its rate; the defaults are the paper's for smoothing."""
 
     steps: int = 400_000
-    start: str = ""  # a checkpoint, or the name of a bundled one, whose weights the run begins with; "": random ones
+    start: str = ""  # weights to begin with: a bundled name, or a checkpoint from the working folder; "": random ones
     method: str = "adam"  # or "sgd", with a momentum of 0.9
     learning_rate: float = 5e-4
     schedule: str = "plateau"  # halves the rate when the training loss stops falling; "cosine" takes it to minimum_rate

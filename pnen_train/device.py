@@ -33,6 +33,10 @@ def put(model: nn.Module, device: torch.device) -> nn.Module:
 def computes_in_bf16(device: torch.device) -> bool:
     """Whether the device has bfloat16 arithmetic of its own; where it has none a step takes several times as long."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.cuda.get_device_properties(device).major >= 8 or torch.version.hip is not None
+    if device.type != "cpu":
+        return False
+    if not hasattr(torch.cpu, "get_capabilities"):  # before torch 2.11
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     able = torch.cpu.get_capabilities()
     return any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16"))

@@ -1,6 +1,7 @@
 """Bytes too large for one file that can be carried or committed: parts beside it, and a list of them."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,16 @@ def write_parts(path: Path, data: bytes) -> dict[str, Any]:
     return {"names": names, "sha256": digest}
 
 
+def is_list_of_parts(found: Any) -> bool:
+    """Whether this is what `write_parts` gives, or the empty list of a file that has none."""
+    if not isinstance(found, dict) or not isinstance(found.get("names", []), list):
+        return False
+    return all(isinstance(name, str) and name for name in found.get("names", []))
+
+
 def read_parts(path: Path, listed: dict[str, Any]) -> bytes:
     """The bytes again; CheckpointError where a part is missing or is another's."""
-    names = [str(name) for name in listed.get("names", ())]
+    names = listed["names"]
     for name in names:
         if Path(name).name != name or not path.with_name(name).is_file():
             raise CheckpointError(f"{path}: expected {name} beside it, found none; copy all of {path.name}*")
@@ -38,6 +46,7 @@ def read_parts(path: Path, listed: dict[str, Any]) -> bytes:
 
 def drop_parts(path: Path, listed: dict[str, Any]) -> None:
     """Delete the parts of `path` that the list does not name."""
-    for part in path.parent.glob(f"{path.name}.*{SUFFIX}"):
-        if part.name not in listed.get("names", ()):
+    own = re.compile(rf"{re.escape(path.name)}\.[0-9a-f]{{8}}-\d+{re.escape(SUFFIX)}")
+    for part in path.parent.iterdir():
+        if own.fullmatch(part.name) and part.name not in listed.get("names", ()):
             part.unlink(missing_ok=True)

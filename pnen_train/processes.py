@@ -1,5 +1,6 @@
 """Several processes that train one network, on one machine or many, as torchrun starts them."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pnen_runtime.errors import UsageError
 
-PATIENCE = timedelta(hours=2)  # of the others, while the first one validates or makes targets
+from .device import pick_device
+
+PATIENCE = timedelta(hours=12)  # of the others, while the first one validates or makes targets
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,13 @@ class Processes:
         if not self.leads:
             yield
 
-    def check_batches(self, *batches: int) -> None:
-        """UsageError where a batch cannot be divided evenly."""
-        for batch in batches:
+    def check_batches(self, **batches: int) -> None:
+        """UsageError where one of the settings of [data] cannot be divided evenly."""
+        for name, batch in batches.items():
             if batch % self.count:
-                raise UsageError(f"expected a batch that {self.count} processes can share evenly, got {batch}; "
-                                 f"--set data.batch={batch // self.count * self.count + self.count}")  # fmt: skip
+                even = batch // self.count * self.count + self.count
+                raise UsageError(f"expected {name} in [data] to be what {self.count} processes can share evenly, "
+                                 f"got {batch}; --set data.{name}={even}")  # fmt: skip
 
 
 ALONE = Processes()
@@ -77,20 +81,27 @@ ALONE = Processes()
 
 @contextmanager
 def joined(device: str) -> Iterator[tuple[Processes, str]]:
-    """This process among those that torchrun started, and its device: each takes a GPU of its own where there are."""
+    """This process among those that torchrun started, and its device: each takes a GPU of its own where there are.
+
+    A process that fails leaves without a farewell, for which it would wait; torchrun then ends the others.
+    """
     count, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
     if count == 1:
         yield ALONE, device
         return
-    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-        torch.cuda.set_device(device)
-    backends = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
-    dist.init_process_group(backends, timeout=PATIENCE)
-    try:
-        yield Processes(rank, count), device
-    finally:
-        dist.destroy_process_group()
+    place = pick_device(device)
+    if place.type == "cuda":
+        own, there = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+        if place.index is not None or own >= there:
+            raise UsageError(f"expected --device cuda or auto and at most {there} processes on this machine, one for "
+                             f"each GPU, got {device} for process {own + 1}; lower --nproc-per-node")  # fmt: skip
+        device = f"cuda:{own}"
+        torch.cuda.set_device(own)
+    if rank:
+        logging.getLogger("pnen").setLevel(logging.ERROR)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo", timeout=PATIENCE)
+    yield Processes(rank, count), device
+    dist.destroy_process_group()
 
 
 class SumOfAll(torch.autograd.Function):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pnen_runtime.errors import CheckpointError, UsageError
+from pnen_runtime.errors import CheckpointError, PnenError, UsageError
 
 from .checkpoint import Checkpoint, load_checkpoint
 from .config import Data, Optimiser, Recipe, Run
@@ -68,7 +68,10 @@ class State:
         if found.resume is None:
             raise CheckpointError(f"{path}: expected a checkpoint to resume from (last.pt), got one without that state")
         kept, images = found.resume, _sha256(pairs)
-        before, after = _completed(json.loads(kept["recipe"])), json.loads(json.dumps(asdict(recipe)))
+        try:
+            before, after = _completed(json.loads(kept["recipe"])), json.loads(json.dumps(asdict(recipe)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path}: expected the recipe of a run in it, found none that can be read") from error
         for name, was, now in _differences(before, after):
             if name == "optimiser.steps":
                 if recipe.optimiser.schedule == "cosine" or recipe.data.late_share:
@@ -81,19 +84,22 @@ class State:
         if kept.get("images", images) != images:
             raise CheckpointError(f"{path}: expected the images and targets that the run began with, got others")
         model = put(found.model().train(), device)
-        averaged = _average_of(model, recipe)
-        if averaged is not None:
-            model.load_state_dict(kept["weights"])
-        optimiser = _optimiser(recipe, model)
-        optimiser.load_state_dict(kept["optimiser"])
-        schedule = Schedule(recipe.optimiser, **kept["schedule"])
+        averaged, optimiser = _average_of(model, recipe), _optimiser(recipe, model)
+        try:
+            if averaged is not None:
+                model.load_state_dict(kept["weights"])
+            optimiser.load_state_dict(kept["optimiser"])
+            schedule, best = Schedule(recipe.optimiser, **kept["schedule"]), float(kept["best"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise CheckpointError(f"{path}: expected the state of a run, got something else ({reason})") from error
         record = found.training | _circumstances(recipe, pairs, device)
         record.pop("scores", None)  # of the weights as they were
         threads = kept.get("threads", torch.get_num_threads())
         if device.type == "cpu" and threads != torch.get_num_threads():
             log.warning("%s: trained with --threads %d so far, now with %d: the weights will differ in their last bits "
                         "from an uninterrupted run's", path, threads, torch.get_num_threads())  # fmt: skip
-        return cls(recipe, model, optimiser, schedule, images, record, averaged, found.step, kept["best"],
+        return cls(recipe, model, optimiser, schedule, images, record, averaged, found.step, best,
                    kept.get("seconds", 0.0), kept.get("loss", math.nan), kept.get("errors", []))  # fmt: skip
 
     @property
@@ -117,7 +123,9 @@ class State:
                 own.copy_(now)  # statistics of BatchNorm are averages already
 
     def checkpoint(self, *, resumable: bool) -> Checkpoint:
-        """The network as it is now; with what a resumed run needs, or lean."""
+        """The network as it is now; with what a resumed run needs, or lean. PnenError where it cannot go on."""
+        if not all(torch.isfinite(weight).all() for weight in self.model.parameters()):
+            raise PnenError(f"the weights are not finite at step {self.step}; lower learning_rate, or train in fp32")
         resume = {
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state(),

@@ -37,11 +37,17 @@ class Objective(nn.Module):
 
 def objective_of(state: State, device: torch.device, processes: Processes = ALONE) -> nn.Module:
     """The run's objective in its precision; compiled where the recipe says so, and shared by the processes."""
-    run, native = state.recipe.run, computes_in_bf16(device)
+    run = state.recipe.run
+    native = run.precision != "fp32" and computes_in_bf16(device)
     if run.precision == "bf16" and not native:
         log.warning("%s has no bfloat16 arithmetic of its own: steps take several times as long as in fp32; "
                     'precision = "auto" in [run] takes what the machine has', device)  # fmt: skip
-    bf16 = run.precision == "bf16" or (run.precision == "auto" and native)
+    bf16 = run.precision == "bf16" or native
+    precision = "bf16" if bf16 else "fp32"
+    if state.training.get("precision", precision) != precision:
+        log.warning("trained in %s so far, on this machine in %s; --set run.precision=... keeps one from the start",
+                    state.training["precision"], precision)  # fmt: skip
+    state.training["precision"] = precision
     objective: nn.Module = Objective(state.model, state.recipe.optimiser, bf16)
     objective = processes.share(objective)
     if run.compile:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pnen_runtime.errors import PnenError
+from pnen_runtime.errors import PnenError, UsageError
 
 from .allocator import keep_memory
 from .checkpoint import Checkpoint, save_checkpoint
@@ -64,7 +64,13 @@ def train(
     Raises UsageError, CheckpointError, BackendMissing, or PnenError where the loss is not finite any more.
     """
     place, files = pick_device(device), RunFolder(folder)
-    processes.check_batches(recipe.data.batch, recipe.data.late_batch if recipe.data.late_share else recipe.data.batch)
+    processes.check_batches(batch=recipe.data.batch)
+    if recipe.data.late_share:
+        processes.check_batches(late_batch=recipe.data.late_batch)
+    smallest = min(min(image.shape[:2]) for image, _ in pairs)
+    if smallest < recipe.data.largest:
+        raise UsageError(f"expected pictures of at least {recipe.data.largest} pixels a side, as large as a crop, "
+                         f"got one of {smallest}; take it out")  # fmt: skip
     if place.type == "cpu":
         keep_memory()
     torch.set_float32_matmul_precision("high" if place.type == "cuda" else "highest")
@@ -73,7 +79,7 @@ def train(
     images, objective = on_device(pairs, place), objective_of(state, place, processes)
     run, unread = recipe.run, []
     every = READ_EVERY.get(place.type, READ_SELDOM)
-    reading = (every, run.evaluate_every, run.checkpoint_every, recipe.optimiser.steps)
+    reading = (every, run.evaluate_every, run.checkpoint_every, recipe.optimiser.epoch_steps, recipe.optimiser.steps)
     processes.wait()  # all have read what the first will now write
     if processes.leads:
         files.start(recipe, state.step)

@@ -3,7 +3,8 @@
 Usage: python tools/train_box.py RECIPE IMAGES... --validation FOLDER --out BOX --max-time 9
        python tools/train_box.py RECIPE IMAGES... --validation FOLDER --out NEXT --begin BOX --max-time 9
 
-A box is a folder of at most 8 files, none over 16 MB (none over 8 MB for PNEN), with all that the next one begins with.
+A box is a folder of at most 8 files, none over 16 MB (for PNEN none over 8 MB), with all that the next one begins with.
+What was trained is packed whatever happens after it: an interrupt, a scoring that fails.
 """
 
 import json
@@ -14,14 +15,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
+import torch
 from bench.machine import describe
 from model_zoo.pictures import training_curve
 from paper.runs import TrainedRun
 
 from pnen_runtime.commands import Command
-from pnen_runtime.errors import PnenError, UsageError
+from pnen_runtime.errors import UsageError
 from pnen_runtime.files import replace_when_done, write_text
 from pnen_train.cli import main as pnen_train
+from pnen_train.config import Recipe, read_recipe
+from pnen_train.models import count_parameters
+from pnen_train.parts import LARGEST
+from pnen_train.state import build_network
 
 FILES, BYTES = 8, 16_000_000  # what a box may hold
 CARRIED = ("last.pt*", "best.pt", "metrics.jsonl")
@@ -52,27 +58,40 @@ def main(
     """Train RECIPE on IMAGES for --max-time minutes, go on from the box --begin, and leave a box in --out."""
     if out.is_dir() and any(out.iterdir()):
         raise UsageError(f"{out}: expected an empty folder for the box, found files; name another --out")
-    started = time.monotonic()
+    started, sets = time.monotonic(), [word for change in changes for word in ("--set", change)]
+    refuse_what_no_box_holds(read_recipe(recipe, changes))
     with TemporaryDirectory() as place:
-        run = Path(place) / "run"
+        run = Path(place) / Path(recipe).stem
         run.mkdir()
         for name in carried(begin) if begin else ():
             shutil.copy(name, run)
         if begin and not (run / "last.pt").is_file():
             raise UsageError(f"{begin}: expected a box with last.pt, found none")
         first = TrainedRun.of(run) if begin else None
-        sets = [word for change in changes for word in ("--set", change)]
-        call("run", recipe, *images, "--validation", validation, "--out", run, "--max-time", max_time, *sets,
-             "--device", device, *(["--resume"] if begin else []))  # fmt: skip
-        call("evaluate", run / "last.pt", validation, "--limit", scored, "--device", device, "--write")
-        pack(run, out, summary(TrainedRun.of(run), first, time.monotonic() - started))
-    click.echo(f"written: {out}; the next box: the same command with --begin {out} and another --out")
+        try:
+            call("run", recipe, *images, "--validation", validation, "--out", run, "--max-time", max_time, *sets,
+                 "--device", device, *(["--resume"] if begin else []))  # fmt: skip
+            call("evaluate", run / "last.pt", validation, "--limit", scored, "--device", device, "--write")
+        finally:
+            if (run / "last.pt").is_file():
+                pack(run, out, summary(TrainedRun.of(run), first, time.monotonic() - started))
+                click.echo(f"written: {out}; the next box: the same command with --begin {out} and another --out")
 
 
 def call(*words: str | Path | float) -> None:
     """A subcommand of `pnen-train`, in this process; it fails as that does."""
     click.echo(f"$ pnen-train {' '.join(map(str, words))}", err=True)
     pnen_train.main([str(word) for word in words], standalone_mode=False)
+
+
+def refuse_what_no_box_holds(recipe: Recipe) -> None:
+    """UsageError, before the work, for a network whose weights, averages and two moments of Adam are too many files."""
+    with torch.device("meta"):  # nothing is computed or held
+        size = 4 * count_parameters(build_network(recipe))
+    parts = -(-3 * size // LARGEST)
+    if size > BYTES or parts + len(CARRIED) + 2 > FILES:
+        raise UsageError(f"expected a network whose run fits into {FILES} files of {BYTES / 1e6:.0f} MB, got "
+                         f"{size / 1e6:.0f} MB of weights and {parts} parts besides; use pnen-train run")  # fmt: skip
 
 
 def carried(folder: Path) -> list[Path]:
@@ -92,23 +111,19 @@ def summary(run: TrainedRun, before: TrainedRun | None, seconds: float) -> dict[
         "steps_per_second": round(steps / trained, 3) if trained else None,
         "training_seconds": round(trained, 1),
         "box_seconds": round(seconds, 1),
-        "scores": run.training["scores"],
+        "scores": run.training.get("scores"),
         "machine": describe(),
     }
 
 
 def pack(run: Path, out: Path, found: dict[str, object]) -> None:
-    """Copy what is carried, with box.json and the curve; PnenError where it is more than a box may hold."""
-    files = carried(run)
-    large = [path for path in files if path.stat().st_size > BYTES]
-    if large or len(files) + 2 > FILES:
-        raise PnenError(f"{run}: expected at most {FILES - 2} files of {BYTES:,} bytes to carry, got {len(files)}, "
-                        f"the largest of {max(path.stat().st_size for path in files):,}")  # fmt: skip
+    """Copy what is carried, with box.json and the curve."""
     out.mkdir(parents=True, exist_ok=True)
-    for path in files:
+    for path in carried(run):
         shutil.copy(path, out)
     write_text(out / "box.json", json.dumps(found, indent=1))
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    metrics = run / "metrics.jsonl"
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.is_file() else []
     if rows:
         with replace_when_done(out / "curve.png") as temporary:
             training_curve(run.name, rows).savefig(temporary)

@@ -1,11 +1,13 @@
 """Boxes of a training: each goes on from the files of the one before, and they end where one run does."""
 
+import importlib
 import json
 import shutil
 
 import pytest
 
 from pnen_train.checkpoint import load_checkpoint
+from pnen_train.config import read_recipe
 
 RECIPE = """
 [network]
@@ -72,11 +74,29 @@ def test_a_box_that_is_not_empty_or_not_a_box_is_refused_before_the_work(box, tm
     assert not (tmp_path / "out").exists()
 
 
-def test_more_than_a_box_may_hold_is_refused(tmp_path):
-    from train_box import pack
+def test_a_network_too_large_for_a_box_is_refused_before_the_work(call, pictures, tmp_path):
+    result = call("train_box", "rdn", pictures, "--validation", pictures, "--out", tmp_path / "out")
+    assert result.exit_code == 2 and "88 MB of weights and 34 parts besides" in result.stderr
+    refuse = importlib.import_module("train_box").refuse_what_no_box_holds
+    for recipe in ("pnen-l0", "pnen-gpu", "resnet", "djf", "memnet-pnb"):
+        refuse(read_recipe(recipe))
 
-    for number in range(7):
-        (tmp_path / f"last.pt.{number}.part").write_bytes(b"0")
-    with pytest.raises(Exception, match="at most 6 files"):
-        pack(tmp_path, tmp_path / "out", {})
-    assert not (tmp_path / "out").exists()
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fails", ["run", "evaluate"])
+def test_what_was_trained_is_packed_when_the_box_is_interrupted_or_its_scoring_fails(box, tmp_path, monkeypatch, fails):
+    module = importlib.import_module("train_box")
+    call = module.call
+
+    def failing(name, *words):
+        if name == "run":
+            call(name, *words)
+        if name == fails:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "call", failing)
+    result = box("broken", "--max-time", 1e-6)
+    assert result.exit_code == 130 and json.loads((tmp_path / "broken" / "box.json").read_text())["scores"] is None
+    monkeypatch.setattr(module, "call", call)
+    assert box("mended", "--begin", tmp_path / "broken").exit_code == 0
+    assert load_checkpoint(tmp_path / "mended" / "last.pt").step == 5

@@ -96,7 +96,9 @@ def without_measurements(models, name, checkpoint):
     save_checkpoint(models / f"{name}.pt", replace(checkpoint, training=training))
 
 
-@pytest.mark.parametrize("changes", [[], ["optimiser.steps=7", "network.scales=[4, 8]"], ["target.filter=sd"]])
+@pytest.mark.parametrize("changes", [[], ["optimiser.steps=7", "network.scales=[4, 8]"], ["target.filter=sd"],
+                                     ["network.name=resnet", "network.channels=32"],
+                                     ["network.name=pnen", "network.channels=32"]])  # fmt: skip
 @pytest.mark.parametrize("recipe", ["pnen-l0-small", "pnen-wmf-small"])
 def test_the_command_repeats_the_recipe(recipe, changes):
     wanted = read_recipe(recipe, [*changes, "run.seed=3"])

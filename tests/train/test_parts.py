@@ -71,10 +71,11 @@ def test_a_torn_part_and_a_name_that_leads_elsewhere_are_refused(run, tmp_path):
         load_checkpoint(folder / "last.pt", to_resume=True)
     part.write_bytes(whole)
     found = torch.load(folder / "last.pt", weights_only=True)
-    found["resume"]["parts"]["names"][0] = f"../run/{part.name}"
-    torch.save(found, folder / "last.pt")
-    with pytest.raises(CheckpointError, match="beside it, found none"):
-        load_checkpoint(folder / "last.pt", to_resume=True)
+    for names, message in (([f"../run/{part.name}"], "beside it, found none"), (5, "of another kind"), ([""], "kind")):
+        found["resume"]["parts"]["names"] = names
+        torch.save(found, folder / "last.pt")
+        with pytest.raises(CheckpointError, match=message):
+            load_checkpoint(folder / "last.pt", to_resume=True)
 
 
 def test_a_run_killed_while_it_writes_parts_goes_on_from_the_step_before(run, pairs, monkeypatch):
@@ -94,8 +95,10 @@ def test_a_run_killed_while_it_writes_parts_goes_on_from_the_step_before(run, pa
     assert len(list(folder.glob("*.part"))) == len(torch.load(folder / "last.pt")["resume"]["parts"]["names"])
 
 
-def test_scores_written_into_the_file_leave_its_parts(run, tiny, pairs):
+@pytest.mark.parametrize("limit", [LIMIT, 20_000])  # the file itself is smaller, and larger
+def test_scores_written_into_the_file_leave_its_parts(run, pairs, monkeypatch, limit):
     recipe, folder = run
+    monkeypatch.setattr(checkpoint, "LARGEST", limit)
     found = load_checkpoint(folder / "last.pt")
     found.training["scores"] = {"images": 1}
     checkpoint.save_checkpoint(folder / "last.pt", found)

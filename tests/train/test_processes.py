@@ -67,9 +67,11 @@ def test_the_shares_of_all_processes_are_the_batch_of_one(pairs):
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused_with_one_that_can():
-    Processes(0, 3).check_batches(6, 9)
-    with pytest.raises(UsageError, match=r"3 processes can share evenly, got 8; --set data\.batch=9"):
-        Processes(0, 3).check_batches(6, 8)
+    Processes(0, 3).check_batches(batch=6, late_batch=9)
+    with pytest.raises(
+        UsageError, match=r"late_batch .* 3 processes can share evenly, got 8; --set data\.late_batch=9"
+    ):
+        Processes(0, 3).check_batches(batch=6, late_batch=8)
 
 
 def test_alone_nothing_is_wrapped():

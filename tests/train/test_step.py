@@ -10,7 +10,7 @@ import torch
 from pnen_runtime.errors import CheckpointError, UsageError
 from pnen_train import step as steps
 from pnen_train import train as training
-from pnen_train.checkpoint import load_checkpoint
+from pnen_train.checkpoint import load_checkpoint, save_checkpoint
 from pnen_train.config import override, recipe_from
 from pnen_train.data import on_device
 from pnen_train.device import computes_in_bf16
@@ -126,6 +126,7 @@ def test_a_compiled_step_is_the_same_step(tiny, pairs):
     for compiled in (False, True):
         state = State.fresh(tiny(run={"compile": compiled}), pairs, CPU)
         images, objective = on_device(pairs, CPU), objective_of(state, CPU)
+        assert (objective._compiled_call_impl is not None) is compiled
         losses[compiled] = [train_step(state, images, objective)[0].item() for _ in range(4)]
     assert losses[True] == pytest.approx(losses[False], rel=1e-4)
 
@@ -157,14 +158,51 @@ def test_a_deadline_that_has_passed_leaves_one_step_and_a_checkpoint(tmp_path, t
 
 
 def test_losses_that_are_read_seldom_as_on_a_gpu_change_nothing(tmp_path, tiny, pairs, monkeypatch):
-    recipe, seen = tiny(optimiser={"steps": 11}, run={"evaluate_every": 4, "checkpoint_every": 6}), {}
+    plateau = {"steps": 400, "epoch_steps": 7, "patience": 1, "minimum_rate": 5e-4}
+    recipe, seen, reads = tiny(optimiser=plateau, run={"evaluate_every": 40, "checkpoint_every": 60}), {}, {}
+    take_in = training.take_in
+
+    def counted(*args):
+        reads[often] += 1
+        take_in(*args)
+
+    monkeypatch.setattr(training, "take_in", counted)
     for often in (1, 20):
         monkeypatch.setattr(training, "READ_EVERY", {"cpu": often})
-        folder, seen[often] = tmp_path / str(often), []
+        folder, seen[often], reads[often] = tmp_path / str(often), [], 0
         train(recipe, pairs[:3], pairs[3:], folder, device="cpu",
               watch=lambda step, loss, _psnr, often=often: seen[often].append((step, loss)))  # fmt: skip
-    assert [step for step, _ in seen[20]] == list(range(1, 12)) and seen[20] == seen[1]
+    end = len(seen[1])  # by the plateau rule, before the last step
+    assert [step for step, _ in seen[20]] == list(range(1, end + 1)) and seen[20] == seen[1]
+    assert end < 400 and reads[1] == end and reads[20] < end / 3
     assert load_checkpoint(tmp_path / "20" / "last.pt").sha256() == load_checkpoint(tmp_path / "1" / "last.pt").sha256()
     rows = [[json.loads(line) | {"seconds": 0} for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
             for name in ("1", "20")]  # fmt: skip
-    assert rows[0] == rows[1] and [row["step"] for row in rows[0]] == [4, 8, 11]
+    assert rows[0] == rows[1] and rows[0][-1]["step"] == end
+
+
+def test_a_crop_larger_than_a_picture_is_told_before_the_first_step(tmp_path, tiny, pairs):
+    recipe = tiny(data={"late_share": 0.1, "late_crop": 41})
+    with pytest.raises(UsageError, match="at least 41 pixels a side, as large as a crop, got one of 40"):
+        train(recipe, pairs[:3], pairs[3:], tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_goes_on_in_another_precision_says_so(tmp_path, tiny, pairs, monkeypatch, caplog):
+    recipe = tiny(run={"precision": "auto"})
+    for native in (False, True):
+        monkeypatch.setattr(steps, "computes_in_bf16", lambda device, native=native: native)
+        train(override(recipe, steps=3 + 3 * native), pairs[:3], pairs[3:], tmp_path, device="cpu", resume=native)
+        assert load_checkpoint(tmp_path / "last.pt").training["precision"] == ("bf16" if native else "fp32")
+    assert "trained in fp32 so far, on this machine in bf16" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["schedule", "best", "optimiser", "recipe"])
+def test_a_checkpoint_with_a_damaged_state_is_one_line(tmp_path, tiny, pairs, damage):
+    train(tiny(), pairs[:3], pairs[3:], tmp_path, device="cpu")
+    found = load_checkpoint(tmp_path / "last.pt")
+    found.resume[damage] = {"nonsense": 1}
+    save_checkpoint(tmp_path / "last.pt", found)
+    with pytest.raises(CheckpointError, match=r"last\.pt: expected the (state|recipe) of a run") as error:
+        train(override(tiny(), steps=9), pairs[:3], pairs[3:], tmp_path, device="cpu", resume=True)
+    assert "\n" not in str(error.value)
