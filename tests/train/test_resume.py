@@ -45,7 +45,7 @@ def rows(out):
     return [{key: value for key, value in row.items() if key != "seconds"} for row in found]
 
 
-@pytest.mark.parametrize(("precision", "schedule", "threads"), [("bf16", "cosine", 2)])  # as the small recipe has it
+@pytest.mark.parametrize(("precision", "schedule", "threads"), [("auto", "cosine", 2)])  # as the small recipe has it
 def test_a_run_killed_twice_ends_with_the_weights_of_an_uninterrupted_one(
     recipe_file, images, tmp_path, precision, schedule, threads
 ):
