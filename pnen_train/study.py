@@ -22,6 +22,7 @@ TILES: tuple[tuple[Tile, int | None], ...] = (
     (64, 56),
     (64, 48),
 )
+TOLERANCE = 0.1  # dB below the best tile, which nobody sees; up to that the fastest is recommended
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def study(
     return rows
 
 
-def recommended(rows: Sequence[TileScore], tolerance: float = 0.02) -> TileScore:
+def recommended(rows: Sequence[TileScore], tolerance: float = TOLERANCE) -> TileScore:
     """Of the tiles within `tolerance` dB of the best tile's PSNR, the fastest.
 
     Whole images are left out: a card must also fit large pictures.

@@ -7,6 +7,7 @@ from pnen_runtime.errors import UsageError
 from pnen_runtime.files import write_text
 from pnen_train.checkpoint import Checkpoint
 from pnen_train.models import count_parameters
+from pnen_train.study import TOLERANCE
 
 BEGIN, END = "<!-- measured -->", "<!-- end -->"
 NEW_PAGE = f"""# {{name}}: the bundled network for {{filter}} smoothing
@@ -114,7 +115,7 @@ def _training(name: str, checkpoint: Checkpoint) -> list[str]:
         words.append(f"begun with the weights of {optimiser['start']}")
     if optimiser.get("average"):
         words.append(f"weights averaged with a decay of {optimiser['average']:g} a step")
-    words.append(f"precision {run['precision']}, seed {run['seed']}")
+    words.append(f"precision {training.get('precision', run['precision'])}, seed {run['seed']}")
     took = f" It took {training['seconds'] / 60:,.0f} minutes ({training['device']})." if "seconds" in training else ""
     data = f"Data: {training['data']}; {training['licence']}."
     parts = ["## Training", f"{', '.join(words)}.{took} {data}", f"    {training['reproduce']}"]
@@ -126,10 +127,13 @@ def _tiles(training: dict[str, Any]) -> list[str]:
     unit = "CPU s per image" if cpu else "s per image"
     rows = [[str(row["tile"]), str(row["step"] or ""), f"{row['psnr']:.2f}",
              _seconds(row["cpu_seconds"] if cpu else row["seconds"])] for row in study]  # fmt: skip
+    tiled = "The block relates every pixel to the whole tile, so its size is a setting."
+    if training["recipe"]["network"].get("scales") == []:
+        tiled = "Without a block the tile matters little: pixels near its border see less around them."
     where = f" On {cpu['study_images']} of the photographs, one thread." if cpu else " PyTorch, clock time."
-    return ["## Tiles", f"The block relates every pixel to the whole tile, so its size is a setting.{where}",
+    return ["## Tiles", f"{tiled}{where}",
             table(["tile", "step", "PSNR dB", unit], rows),
-            f"The card recommends {_tile(training)}: the fastest within 0.02 dB of the best tile."]  # fmt: skip
+            f"The card recommends {_tile(training)}: the fastest within {TOLERANCE} dB of the best tile."]  # fmt: skip
 
 
 def _tile(record: dict[str, Any]) -> str:

@@ -97,14 +97,14 @@ def zoo(records: dict[str, dict[str, Any]]) -> Figure:
 
 
 def _tiles(axes: Axes, name: str, rows: Sequence[dict[str, Any]], colour: str) -> None:
-    """All tiles as points; the line joins those that no other tile beats in both time and PSNR."""
+    """All tiles as points; the line joins and names those that no other tile beats in both time and PSNR."""
     ordered = sorted(rows, key=lambda row: row["cpu_seconds"])
     front = [row for place, row in enumerate(ordered)
              if all(other["psnr"] < row["psnr"] for other in ordered[:place])]  # fmt: skip
     axes.plot([row["cpu_seconds"] for row in front], [row["psnr"] for row in front], color=colour, label=name)
-    for row in ordered:
+    axes.plot([row["cpu_seconds"] for row in ordered], [row["psnr"] for row in ordered], ".", color=colour)
+    for row in front:
         text = "whole" if row["step"] is None else f"{row['tile']}/{row['step']}"
-        axes.plot(row["cpu_seconds"], row["psnr"], ".", color=colour)
         axes.annotate(text, (row["cpu_seconds"], row["psnr"]), (3, -3), textcoords="offset points", fontsize=7,
                       rotation=-35, rotation_mode="anchor", va="top")  # fmt: skip
 
