@@ -83,7 +83,7 @@ ALONE = Processes()
 def joined(device: str) -> Iterator[tuple[Processes, str]]:
     """This process among those that torchrun started, and its device: each takes a GPU of its own where there are.
 
-    A process that fails leaves without a farewell, for which it would wait; torchrun then ends the others.
+    A process on a GPU that fails leaves without a farewell, for which it would wait; torchrun then ends the others.
     """
     count, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
     if count == 1:
@@ -100,7 +100,12 @@ def joined(device: str) -> Iterator[tuple[Processes, str]]:
     if rank:
         logging.getLogger("pnen").setLevel(logging.ERROR)
     dist.init_process_group("cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo", timeout=PATIENCE)
-    yield Processes(rank, count), device
+    try:
+        yield Processes(rank, count), device
+    except BaseException:
+        if place.type != "cuda":
+            dist.destroy_process_group()
+        raise
     dist.destroy_process_group()
 
 

@@ -154,8 +154,10 @@ def _begin_with(model: nn.Module, recipe: Recipe) -> str:
     found = load_checkpoint(recipe.optimiser.start)
     start = found.model()
     if start.config != model.config:
+        own, other = ({"kind": type(net).__name__, **asdict(net.config)} for net in (model, start))  # type: ignore[call-overload]
+        differ = [f"{key} {was} and not {other.get(key)}" for key, was in own.items() if other.get(key) != was]
         raise CheckpointError(f"{recipe.optimiser.start}: expected weights to start with of the recipe's own network, "
-                              f"{model.config}, got {start.config}")  # fmt: skip
+                              f"got those of another; it has {', '.join(differ)}")  # fmt: skip
     model.load_state_dict(start.state_dict())
     return found.sha256()
 

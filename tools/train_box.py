@@ -23,6 +23,7 @@ from paper.runs import TrainedRun
 from pnen_runtime.commands import Command
 from pnen_runtime.errors import UsageError
 from pnen_runtime.files import replace_when_done, write_text
+from pnen_train.checkpoint import load_checkpoint
 from pnen_train.cli import main as pnen_train
 from pnen_train.config import Recipe, read_recipe
 from pnen_train.models import count_parameters
@@ -73,7 +74,8 @@ def main(
                  "--device", device, *(["--resume"] if begin else []))  # fmt: skip
             call("evaluate", run / "last.pt", validation, "--limit", scored, "--device", device, "--write")
         finally:
-            if (run / "last.pt").is_file():
+            last = run / "last.pt"
+            if last.is_file() and (first is None or load_checkpoint(last).step > first.checkpoint.step):
                 pack(run, out, summary(TrainedRun.of(run), first, time.monotonic() - started))
                 click.echo(f"written: {out}; the next box: the same command with --begin {out} and another --out")
 

@@ -1,6 +1,6 @@
 """Bundled models: from a finished training to a measured model in the package, and the pages about all of them.
 
-Usage: python tools/zoo.py add wmf runs/wmf --on BSDS500/val
+Usage: python tools/zoo.py add wmf runs/wmf --on BSDS500/val --trained-on 'BSDS500/train BSDS500/test'
        python tools/zoo.py pages
 """
 
@@ -43,8 +43,8 @@ def main() -> None:
               "look.  [default: all]")  # fmt: skip
 @click.option("--study-limit", metavar="IMAGES", type=click.IntRange(min=1), default=10, show_default=True,
               help="Compare tiles on so many, spread evenly.")  # fmt: skip
-@click.option("--trained-on", metavar="FOLDERS", default="BSDS500/train BSDS500/test", show_default=True,
-              help="For the record: what the run was trained on.")  # fmt: skip
+@click.option("--trained-on", metavar="FOLDERS", required=True, help="For the record, such as "
+              "'BSDS500/train BSDS500/test'.")  # fmt: skip
 @click.option("--into", type=FOLDER, help="Write NAME.pt and NAME.onnx there.  [default: into the package]")
 def add(
     name: str, run: str, folder: Path, limit: int | None, study_limit: int, trained_on: str, into: Path | None
@@ -61,7 +61,14 @@ def add(
     pairs = pairs_of(wanted.scored, wanted.name, spread(paths, limit or len(paths)))
     lean = replace(found.checkpoint, resume=None)
     with TemporaryDirectory() as place:
-        training = measured(found, _exported(lean, Path(place)), pairs, spread(pairs, study_limit), trained_on)
+        training = measured(
+            found,
+            _exported(lean, Path(place)),
+            pairs,
+            spread(pairs, study_limit),
+            trained_on,
+            "/".join(folder.resolve().parts[-2:]),
+        )
         lean = replace(lean, training=training)
         graph = _exported(lean, Path(place)).read_bytes()  # once more, with all that its card now says
     save_checkpoint((into or BUNDLED) / f"{name}.pt", lean)
@@ -85,6 +92,8 @@ def _exported(checkpoint: Checkpoint, folder: Path) -> Path:
 def pages(models: Path | None, into: Path) -> None:
     """Write the measured part of each bundled model's page, the pictures and the index; needs no data."""
     names = sorted(path.stem for path in (models or BUNDLED).glob("*.pt"))
+    if not names:
+        raise UsageError(f"{models or BUNDLED}: expected bundled models (NAME.pt and NAME.onnx), found none")
     found = {name: load_checkpoint((models or BUNDLED) / f"{name}.pt") for name in names}
     files = {name: (models or BUNDLED_ONNX) / f"{name}.onnx" for name in names}
     for name, checkpoint in found.items():

@@ -41,7 +41,8 @@ def test_a_run_becomes_a_bundled_model_with_pages(run, pictures, tmp_path, call,
     models, docs = tmp_path / "models", tmp_path / "docs"
     models.mkdir()
     docs.mkdir()
-    result = call("zoo", "add", "tiny", run, "--on", pictures, "--study-limit", 1, "--into", models)
+    result = call("zoo", "add", "tiny", run, "--on", pictures, "--study-limit", 1, "--into", models,
+                  "--trained-on", "my/pictures")  # fmt: skip
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in models.iterdir()) == ["tiny.onnx", "tiny.pt"]
     made, before = load_checkpoint(models / "tiny.pt"), load_checkpoint(run / "last.pt")
@@ -55,7 +56,7 @@ def test_a_run_becomes_a_bundled_model_with_pages(run, pictures, tmp_path, call,
 
     assert training["curve"] == [{"step": 3, "psnr": 23.0, "seconds": 6.0}, {"step": 6, "psnr": 26.0, "seconds": 12.0}]
     assert training["seconds"] == 12.4 and training["published"]["psnr"] == 33.44
-    assert training["reproduce"].startswith("pnen-train run pnen-l0-small BSDS500/train")
+    assert training["reproduce"].startswith("pnen-train run pnen-l0-small my/pictures --validation BSDS500/val")
     assert "--set optimiser.steps=6 --seed 0" in training["reproduce"]
     assert [(row["tile"], row["step"]) for row in training["tile_study"]] == list(TILES)
     assert all(row["cpu_seconds"] > 0 for row in training["tile_study"]) and training["cpu"]["filter_seconds"] > 0
@@ -102,7 +103,7 @@ def without_measurements(models, name, checkpoint):
 @pytest.mark.parametrize("recipe", ["pnen-l0-small", "pnen-wmf-small"])
 def test_the_command_repeats_the_recipe(recipe, changes):
     wanted = read_recipe(recipe, [*changes, "run.seed=3"])
-    words = shlex.split(command(asdict(wanted), "BSDS500/train"))
+    words = shlex.split(command(asdict(wanted), "BSDS500/train", "BSDS500/val"))
     sets = [value for word, value in pairwise(words) if word == "--set"]
     assert read_recipe(words[2], [*sets, f"run.seed={words[-1]}"]) == wanted
     assert changes or (words[2] == recipe and words[3] == "BSDS500/train" and not sets)
@@ -117,9 +118,13 @@ def test_the_worst_place_is_where_the_error_is(top, left, side):
 
 def test_a_network_without_a_filter_and_a_page_without_markers_are_one_line(trained, grey, tmp_path, call):
     denoiser = trained("grey", "rdn", task={"noise": 25}, image_channels=1, channels=4, dense_layers=1, blocks=1)
-    result = call("zoo", "add", "grey", denoiser, "--on", grey, "--into", tmp_path)
+    result = call("zoo", "add", "grey", denoiser, "--on", grey, "--into", tmp_path, "--trained-on", "mine")
     assert result.exit_code == 2 and "expected a network that learnt a filter" in result.stderr
     (tmp_path / "l0.md").write_text("# mine\n")
     result = call("zoo", "pages", "--into", tmp_path)
     assert result.exit_code == 2 and "l0.md: expected <!-- measured -->" in result.stderr
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    nothing = call("zoo", "pages", "--of", empty, "--into", tmp_path)
+    assert nothing.exit_code == 2 and "expected bundled models" in nothing.stderr
     assert len(result.stderr.strip().splitlines()) == 1 and (tmp_path / "l0.md").read_text() == "# mine\n"

@@ -24,8 +24,9 @@ from pnen_train.targets import SMALLEST, Pair, spread
 
 from .recipes import command
 
-DATA = "BSDS500 stand-in: trained on {} ({} photographs), scored on BSDS500/val ({})"
-LICENCE = "the photographs are for non-commercial research and education"
+DATA = "trained on {} ({} photographs), scored on {} ({})"
+LICENCES = {"BSDS500": "the photographs are for non-commercial research and education"}
+UNKNOWN = "the licence of the photographs is not recorded"
 PUBLISHED = "the full-size PNEN on other photographs (Zhu et al. 2020, Table 1)"
 WHOLE_MB = 16_000  # so that whole photographs stay whole
 FILTERED = 3  # photographs on which the filter itself is timed
@@ -34,7 +35,7 @@ score = partial(evaluate, clock=process_time)
 
 
 def measured(
-    run: TrainedRun, file: Path, pairs: Sequence[Pair], some: Sequence[Pair], trained_on: str
+    run: TrainedRun, file: Path, pairs: Sequence[Pair], some: Sequence[Pair], trained_on: str, scored_on: str
 ) -> dict[str, Any]:
     """The record of the run with all that is measured by its ONNX file: tiles on `some` of the pairs, scores on all.
 
@@ -54,12 +55,12 @@ def measured(
         backend.close()
     task = dict(run.training["task"])
     images = [image for image, _ in spread(pairs, FILTERED)]
-    return about(run, len(pairs), trained_on) | {
+    return about(run, len(pairs), trained_on, scored_on) | {
         "tile": best.tile,
         "tile_step": best.step,
         "tile_study": [{"tile": row.tile, "step": row.step, "psnr": row.scores.psnr, "cpu_seconds": row.scores.seconds}
                        for row in rows],
-        "scores": {"images": len(pairs), "tile": best.tile, "tile_step": best.step, "blend": "feather",
+        "scores": {"images": len(pairs), "on": scored_on, "tile": best.tile, "tile_step": best.step, "blend": "feather",
                    "rows": {name: _cpu_record(found) for name, found in scores.items()}},
         "cpu": {"processor": processor(), "runtime": f"ONNX Runtime {version('onnxruntime')}", "threads": 1,
                 "filter_seconds": filter_seconds(task.pop("filter"), task, images), "filter_images": len(images),
@@ -67,13 +68,14 @@ def measured(
     }  # fmt: skip
 
 
-def about(run: TrainedRun, scored: int, trained_on: str) -> dict[str, Any]:
+def about(run: TrainedRun, scored: int, trained_on: str, scored_on: str) -> dict[str, Any]:
     """The record of the run with where it comes from and what the paper reached; what it says already stays."""
     training = dict(run.training)
-    training.setdefault("data", DATA.format(" and ".join(trained_on.split()), training.get("images", "?"), scored))
-    training.setdefault("licence", LICENCE)
+    folders, images = " and ".join(trained_on.split()), training.get("images", "?")
+    training.setdefault("data", DATA.format(folders, images, scored_on, scored))
+    training.setdefault("licence", next((LICENCES[name] for name in LICENCES if name in trained_on), UNKNOWN))
     if "reproduce" not in training:
-        training["reproduce"] = command(training["recipe"], trained_on)
+        training["reproduce"] = command(training["recipe"], trained_on, scored_on)
     reached = TABLE1.figures.get(("PNEN", training["task"]["filter"].upper()))
     if reached:
         training.setdefault("published", {"psnr": reached[0], "ssim": reached[1], "of": PUBLISHED})

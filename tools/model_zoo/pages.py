@@ -57,7 +57,8 @@ def write_index(path: Path, models: dict[str, tuple[Checkpoint, int]], picture: 
     parts = [table(head, rows), "PSNR and SSIM of 8-bit results against the filter's, on photographs that the models "
              "were not trained on. CPU seconds are those of one thread in ONNX Runtime."]  # fmt: skip
     if picture:
-        parts.append("![PSNR against CPU seconds for every model and tile](zoo.png)")
+        parts += ["The picture is of the photographs on which tiles were compared, so its PSNR is not the table's.",
+                  "![PSNR against CPU seconds for every model and tile](zoo.png)"]  # fmt: skip
     _put(path, NEW_INDEX, "\n\n".join(parts))
 
 
@@ -95,7 +96,7 @@ def _scores(name: str, training: dict[str, Any]) -> list[str]:
                  f"the filter's on {cpu['filter_images']} photographs.")  # fmt: skip
     parts = ["## Scores", f"On {scores['images']} photographs that it was not trained on, tiles of {_tile(scores)} "
              f"pixels, 8-bit results against the filter's 8-bit results.{timed}",
-             table(head, rows), f"    pnen-train evaluate {name} BSDS500/val"]  # fmt: skip
+             table(head, rows), f"    pnen-train evaluate {name} {scores.get('on', 'BSDS500/val')}"]  # fmt: skip
     if published:
         parts.append(f"For orientation only: the paper reports {published['psnr']} dB / {published['ssim']} for "
                      f"{published['of']}.")  # fmt: skip
@@ -133,7 +134,8 @@ def _tiles(training: dict[str, Any]) -> list[str]:
     where = f" On {cpu['study_images']} of the photographs, one thread." if cpu else " PyTorch, clock time."
     return ["## Tiles", f"{tiled}{where}",
             table(["tile", "step", "PSNR dB", unit], rows),
-            f"The card recommends {_tile(training)}: the fastest within {TOLERANCE} dB of the best tile."]  # fmt: skip
+            f"The card recommends {_tile(training)}: the fastest tile within {TOLERANCE} dB of the best. Whole "
+            "pictures are not recommended: large ones would take too long and too much memory."]  # fmt: skip
 
 
 def _tile(record: dict[str, Any]) -> str:

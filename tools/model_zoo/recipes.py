@@ -10,14 +10,14 @@ from pnen_train.config import BEGIN_ANEW, RECIPES, Recipe, read_recipe, recipe_f
 SEED = "run.seed={0.run.seed}"
 
 
-def command(kept: dict[str, Any], trained_on: str) -> str:
+def command(kept: dict[str, Any], trained_on: str, scored_on: str) -> str:
     """`pnen-train run` with the nearest of the recipes that come with the package, and what to change in it."""
     wanted = recipe_from(kept)
     named = {path.stem: _changes(read_recipe(path.stem), wanted) for path in sorted(RECIPES.glob("*.toml"))}
     found = {name: sets for name, sets in named.items() if read_recipe(name, [SEED.format(wanted), *sets]) == wanted}
     nearest = min(found, key=lambda name: len(found[name]))
     words = [f"--set {shlex.quote(change)}" for change in found[nearest]]
-    images = f"{trained_on} --validation BSDS500/val"
+    images = f"{trained_on} --validation {scored_on}"
     return " ".join(["pnen-train run", nearest, images, *words, f"--seed {wanted.run.seed}"])
 
 
