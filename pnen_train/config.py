@@ -88,6 +88,13 @@ class Recipe:
     optimiser: Optimiser = Optimiser()
     run: Run = Run()
 
+    @property
+    def fixed_by(self) -> str:
+        """What keeps a run that has begun to its number of steps; empty where more may follow."""
+        if self.optimiser.schedule == "cosine":
+            return "every rate of the cosine schedule"
+        return "the step at which crops change" if self.data.late_share else ""
+
 
 SECTIONS: dict[str, type] = {"data": Data, "optimiser": Optimiser, "run": Run}
 CHOICES = {"schedule": ("plateau", "cosine", "step"), "precision": ("fp32", "bf16", "auto"), "method": ("adam", "sgd"),

@@ -74,10 +74,8 @@ class State:
             raise CheckpointError(f"{path}: expected the recipe of a run in it, found none that can be read") from error
         for name, was, now in _differences(before, after):
             if name == "optimiser.steps":
-                if recipe.optimiser.schedule == "cosine" or recipe.data.late_share:
-                    reason = "every rate of the cosine schedule depends on it"
-                    if recipe.optimiser.schedule != "cosine":
-                        reason = "the step at which crops change depends on it"
+                if recipe.fixed_by:
+                    reason = f"{recipe.fixed_by} depends on it"
                     raise CheckpointError(f"{path}: expected --steps {was}, as the run began, got {now}: {reason}")
                 continue
             raise CheckpointError(f"{path}: expected the run's own recipe, in which {name} is {was!r}, got {now!r}")

@@ -107,8 +107,7 @@ def command(
         except TimeIsUp:
             return say(f"time is up, saved: {out / 'last.pt'}; go on with the same command and --resume")
     if last.step == first:
-        bound = plan.optimiser.schedule == "cosine" or plan.data.late_share > 0
-        hint = "another run needs another --out" if bound else "--steps takes it further"
+        hint = "another run needs another --out" if plan.fixed_by else "--steps takes it further"
         return say(f"{out}: was finished at step {first} and is as it was; {hint}")
     say(f"written: {out / 'last.pt'}, {out / 'best.pt'}; export it with: pnen-export {out / 'best.pt'}")
 

@@ -162,7 +162,9 @@ def test_resuming_with_another_recipe_is_refused_and_says_where_it_differs(whole
 
 
 def test_a_default_written_into_the_recipe_is_no_difference(whole, tiny, pairs):
-    train(tiny(target={"strength": 0.02}), pairs[:3], pairs[3:], whole, device="cpu", resume=True)
+    before = weights(whole / "last.pt")
+    last = train(tiny(target={"strength": 0.02}), pairs[:3], pairs[3:], whole, device="cpu", resume=True)
+    assert (last.step, last.sha256(), weights(whole / "last.pt")) == (12, before, before)
 
 
 def test_the_cosine_schedule_keeps_its_steps(tmp_path, tiny, pairs):

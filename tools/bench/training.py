@@ -17,7 +17,7 @@ from pnen_runtime.errors import UsageError
 from pnen_train.allocator import keep_memory
 from pnen_train.config import Recipe, read_recipe
 from pnen_train.data import on_device
-from pnen_train.device import computes_in_bf16, pick_device
+from pnen_train.device import pick_device
 from pnen_train.state import State, build_network
 from pnen_train.step import Objective, objective_of, train_step
 from pnen_train.targets import Pair
@@ -124,8 +124,8 @@ class Training:
                 group["fused"] = None  # PyTorch's own choice
         objective = objective_of(self.state, place)
         self.objective = lambda *crops: objective(*(part.to(place, memory_format=form) for part in crops))
-        bf16 = variant.precision == "bf16" or (variant.precision == "auto" and computes_in_bf16(place))
-        return self.steps(1) | {"precision": "bf16" if bf16 else "tf32" if variant.tf32 else "fp32"}
+        precision = self.state.training["precision"]
+        return self.steps(1) | {"precision": "tf32" if variant.tf32 and precision == "fp32" else precision}
 
     def steps(self, count: int) -> dict[str, Any]:
         """Train: CPU and wall seconds of a step on average, and the last loss."""
