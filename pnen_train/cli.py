@@ -11,6 +11,7 @@ HELP = {
     "run": "Train the network of a recipe on a folder of pictures.",
     "evaluate": "Score a checkpoint beside doing nothing.",
     "study": "Find the tile to recommend for a checkpoint.",
+    "pictures": "Make training pictures of photographs.",
     "filter": "Apply a classical filter to images.",
     "models": "List the networks with their parameters, multiplications and depth.",
 }

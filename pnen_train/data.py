@@ -26,22 +26,38 @@ def to_tensor(images: Tensor) -> Tensor:
 
 
 def batch_of(
-    images: Images, crop: int, batch: int, seed: int, step: int, *, noise: float = 0, rank: int = 0, processes: int = 1
-) -> tuple[Tensor, Tensor]:
+    images: Images,
+    crop: int,
+    batch: int,
+    seed: int,
+    step: int,
+    *,
+    noise: float = 0,
+    strengths: Sequence[float] = (),
+    rank: int = 0,
+    processes: int = 1,
+) -> tuple[Tensor, ...]:
     """The batch of this step: inputs and targets, each (batch / processes, C, crop, crop) in [0, 1].
 
     Images are drawn uniformly, then a place in them; input and target are flipped with probability 1/2 and turned by
     k·90 degrees alike. Targets were made from whole images, so the filter's view never ends at the edge of a patch.
     Gaussian noise of this σ, in 8-bit levels, is drawn anew for every batch and added to the inputs, not clipped.
     Of several processes each takes its share; together they hold the batch of one.
+
+    Where the images have targets of several `strengths`, one of them is drawn for each patch, or two that meet at a
+    line, so that a network learns to change its strength within a picture; their maps, (batch / processes, 1, crop,
+    crop), come third.
     """
     random = np.random.default_rng((seed, step))
     places = [_place(images, crop, random) for _ in range(batch)]
+    drawn = [_strengths(len(strengths), crop, random) for _ in range(batch if strengths else 0)]
     patches = [_patch(images, crop, *place) for place in places[rank::processes]]
     inputs, targets = (torch.stack(part) for part in zip(*patches, strict=True))
+    if strengths:
+        return _at_strengths(inputs, targets, drawn[rank::processes], strengths)
     if noise:
-        drawn = random.normal(0, noise / 255, (batch, *inputs.shape[1:]))[rank::processes]
-        inputs = inputs.double() / 255 + torch.from_numpy(drawn).to(inputs.device)
+        added = random.normal(0, noise / 255, (batch, *inputs.shape[1:]))[rank::processes]
+        inputs = inputs.double() / 255 + torch.from_numpy(added).to(inputs.device)
     return to_tensor(inputs), to_tensor(targets)
 
 
@@ -52,6 +68,28 @@ def _place(images: Images, crop: int, random: np.random.Generator) -> tuple[int,
     return index, top, left, int(random.integers(4)), bool(random.integers(2))
 
 
+def _strengths(count: int, crop: int, random: np.random.Generator) -> tuple[int, int, int]:
+    """Which strengths are on the left and on the right of a patch, and the column where they meet; half have one."""
+    left, right = (int(random.integers(count)) for _ in range(2))
+    return left, right, int(random.integers(crop)) if random.integers(2) else 0
+
+
+def _at_strengths(
+    inputs: Tensor, targets: Tensor, drawn: Sequence[tuple[int, int, int]], strengths: Sequence[float]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of targets of all strengths, (B, S, crop, crop, C), those drawn, and the maps of strengths."""
+    values = torch.tensor(strengths, device=inputs.device)
+    on_left = torch.arange(inputs.shape[2], device=inputs.device) < torch.tensor([[at] for _, _, at in drawn],
+                                                                                 device=inputs.device)  # fmt: skip
+    left, right = (torch.tensor([each[side] for each in drawn], device=inputs.device) for side in (0, 1))
+    which = torch.where(on_left, left[:, None], right[:, None])  # (B, crop), by column
+    maps = values[which][:, None, None, :].expand(-1, 1, inputs.shape[1], -1)
+    index = which[:, None, None, :, None].expand(-1, 1, *inputs.shape[1:])
+    return to_tensor(inputs), to_tensor(targets.gather(1, index)[:, 0]), maps
+
+
 def _patch(images: Images, crop: int, index: int, top: int, left: int, turns: int, flip: bool) -> tuple[Tensor, Tensor]:
-    image, target = (part[top : top + crop, left : left + crop].rot90(turns) for part in images[index])
-    return (image.flip(1), target.flip(1)) if flip else (image, target)
+    image, target = (
+        part[..., top : top + crop, left : left + crop, :].rot90(turns, (-3, -2)) for part in images[index]
+    )
+    return (image.flip(-2), target.flip(-2)) if flip else (image, target)

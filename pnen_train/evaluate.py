@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from time import perf_counter
@@ -77,16 +77,28 @@ def evaluate(
     return Scores(fmean(finite) if finite else math.inf, similar, similar_box7, seconds, len(rows), floor)
 
 
+def mean_scores(rows: Sequence[Scores]) -> Scores:
+    """The means of scores on the same images, at several strengths."""
+    floors = [row.psnr_floor for row in rows if row.psnr_floor is not None]
+    decibels, similar, similar_box7, seconds = (
+        fmean(column) for column in zip(*((r.psnr, r.ssim, r.ssim_box7, r.seconds) for r in rows), strict=True)
+    )
+    floor = fmean(floors) if floors else None
+    return Scores(decibels, similar, similar_box7, seconds, rows[0].images, floor)
+
+
 def network_smoother(
     model: nn.Module,
     tile: int | Literal["whole"] = "whole",
     step: int | None = None,
     blend: Blend = "feather",
     device: str | torch.device = "cpu",
+    strength: float | None = None,
 ) -> Smooth:
     """The network as a function of images, in the tiles that `pnen_runtime` would use; a whole image has no step.
 
-    Floats come back as floats, and what is outside [0, 1] reaches the network as it is.
+    An adjustable network smooths with this `strength`. Floats come back as floats, and what is outside [0, 1] reaches
+    the network as it is.
     """
 
     step = None if tile == "whole" else step
@@ -94,6 +106,7 @@ def network_smoother(
     @torch.inference_mode()
     def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         x = torch.from_numpy(batch).to(device, memory_format=torch.channels_last)
-        return model(x)[-1].float().cpu().numpy()
+        wanted = () if strength is None else (x.new_full((len(x), 1, *x.shape[2:]), strength),)
+        return model(x, *wanted)[-1].float().cpu().numpy()
 
     return lambda image: smooth_tiled(run, image, tile, step, blend, channels=image.shape[2], clip=False)

@@ -22,7 +22,7 @@ from .models import build
 from .models.ceilnet import CEILNet
 from .schedule import Schedule
 from .targets import Pair
-from .tasks import channels_of, resolve_target
+from .tasks import channels_of, resolve_target, strengths_of
 from .versions import versions
 
 log = logging.getLogger("pnen")
@@ -140,6 +140,8 @@ class State:
 def build_network(recipe: Recipe) -> nn.Module:
     """The recipe's network, with random weights and the channels of its task."""
     settings = {"image_channels": channels_of(recipe.target)} | recipe.network
+    if strengths := strengths_of(recipe.target):
+        settings["strengths"] = strengths
     name = settings.pop("name")
     model = build(name, settings)
     if recipe.optimiser.loss == "ceilnet" and not isinstance(model, CEILNet):

@@ -18,19 +18,22 @@ log = logging.getLogger("pnen")
 
 
 class Objective(nn.Module):
-    """What is made small: inputs and targets, both (B, C, H, W) in [0, 1] → loss, and MSE of the final image."""
+    """What is made small: inputs and targets, both (B, C, H, W) in [0, 1] → loss, and MSE of the final image.
+
+    An adjustable network takes maps of strengths, (B, 1, H, W), besides.
+    """
 
     def __init__(self, network: nn.Module, settings: Optimiser, bf16: bool):
         super().__init__()
         self.network, self.settings, self.bf16 = network, settings, bf16
 
-    def forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Tensor, targets: Tensor, *strengths: Tensor) -> tuple[Tensor, Tensor]:
         edges = None
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
             if self.settings.loss == "ceilnet":
                 edges, *images = self.network.edges_and_image(inputs)  # type: ignore[operator]
             else:
-                images = self.network(inputs)
+                images = self.network(inputs, *strengths)
         error = F.mse_loss(images[-1].detach().float(), targets)
         return training_loss(images, targets, self.settings, edges), error
 
@@ -62,12 +65,13 @@ def train_step(
     recipe, settings = state.recipe, state.recipe.optimiser
     crop, batch = recipe.data.at(state.step, settings.steps)
     noise = recipe.target.get("noise", 0)
-    inputs, targets = batch_of(images, crop, batch, recipe.run.seed, state.step, noise=noise,
-                               rank=processes.rank, processes=processes.count)  # fmt: skip
+    drawn = batch_of(images, crop, batch, recipe.run.seed, state.step, noise=noise,
+                     strengths=recipe.target.get("strengths", ()), rank=processes.rank,
+                     processes=processes.count)  # fmt: skip
     rate = state.schedule.rate(state.step)
     for group in state.optimiser.param_groups:
         group["lr"] = rate
-    loss, error = objective(inputs, targets)
+    loss, error = objective(*drawn)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     most = min(settings.clip_norm or math.inf, (settings.clip_step or math.inf) / rate)

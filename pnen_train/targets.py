@@ -23,7 +23,8 @@ from .parallel import Progress, in_parallel
 from .pictures import read_picture
 
 SMALLEST = 16  # pixels a side, of what is scored
-# Input and target, both (H, W, C): uint8, or an input of float32 in [0, 1] that was never rounded.
+# Input and target, both (H, W, C): uint8, or an input of float32 in [0, 1] that was never rounded. To train an
+# adjustable network, the target of each strength: (S, H, W, C).
 Pair = tuple[NDArray[Any], NDArray[np.uint8]]
 
 
@@ -109,7 +110,7 @@ def spread(paths: Sequence[Path], count: int) -> list[Path]:
 
 def load_pairs(
     paths: Sequence[Path],
-    maker: Maker | None,
+    makers: Sequence[Maker],
     targets: Path | None = None,
     *,
     smallest: int = SMALLEST,
@@ -117,9 +118,9 @@ def load_pairs(
 ) -> list[Pair]:
     """Images and their targets, all in memory as uint8, on all cores.
 
-    The target is the file of the same name (suffix aside) in the folder `targets`, or else what `maker` makes. Raises
-    UsageError or ImageError for what is missing, ambiguous, unreadable, under `smallest` pixels a side or of two
-    sizes.
+    The target is the file of the same name (suffix aside) in the folder `targets`, or else what the maker makes; those
+    of several makers are stacked, (S, H, W, C). Raises UsageError or ImageError for what is missing, ambiguous,
+    unreadable, under `smallest` pixels a side or of two sizes.
     """
     named: dict[str, Path] = {}
     if targets is not None:
@@ -130,8 +131,8 @@ def load_pairs(
         image = read_picture(path, smallest)
         if targets is not None:
             return image, _ready_target(path, image, named, targets)
-        assert maker is not None, "expected a maker or a folder of targets"
-        return image, maker.target(image)
+        made = [maker.target(image) for maker in makers]
+        return image, made[0] if len(made) == 1 else np.stack(made)
 
     return list(in_parallel(load, paths, progress))
 

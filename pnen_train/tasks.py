@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pnen_runtime.bicubic import enlarge, resize
 from pnen_runtime.errors import UsageError
 
-from .filters import resolve
+from .filters import STRENGTH, resolve
 from .metrics import levels
 from .parallel import Progress, in_parallel
 from .pictures import read_grey, read_luma
@@ -32,6 +32,7 @@ class Task:
     shave: int = 0  # pixels on each side that are not scored
     nothing: Callable[[NDArray[Any]], NDArray[Any]] = lambda image: image  # what doing nothing gives
     nothing_name: str = "doing nothing"
+    strengths: tuple[float, ...] = ()  # of the targets that an adjustable network is trained on
 
 
 def task_of(target: Mapping[str, Any], ready: Path | None = None) -> Task:
@@ -46,16 +47,36 @@ def task_of(target: Mapping[str, Any], ready: Path | None = None) -> Task:
         return _denoising(target["noise"])
     if "scale" in target:
         return _super_resolution(target["scale"])
-    maker = Maker.of(target.pop("filter"), target)
+    name, strengths = target.pop("filter"), target.pop("strengths", ())
+    if ready is not None and strengths:
+        raise UsageError(f"{ready}: ready targets are of one strength; an adjustable network makes its own")
+    makers = [Maker.of(name, target | {STRENGTH[name]: strength}) for strength in strengths] or [Maker.of(name, target)]
 
     def load(paths: Sequence[Path], smallest: int = SMALLEST, progress: Progress | None = None) -> list[Pair]:
-        return load_pairs(paths, maker, ready, smallest=smallest, progress=progress)
+        return load_pairs(paths, makers, ready, smallest=smallest, progress=progress)
 
-    return Task(f"{maker.filter} targets", 3, load, load)
+    return Task(f"{name} targets", 3, load, load, strengths=tuple(strengths))
+
+
+def of_strength(target: Mapping[str, Any], strength: float | None = None) -> dict[str, Any]:
+    """The resolved target of one strength; by default the one that an adjustable network takes where none is asked."""
+    target = resolve_target(target)
+    target.pop("strengths", None)
+    return target if strength is None else target | {STRENGTH[target["filter"]]: strength}
+
+
+def at_each_strength(pairs: Sequence[Pair], strengths: Sequence[float]) -> dict[float | None, list[Pair]]:
+    """Pairs with the targets of several strengths taken apart; those of one strength are under None."""
+    if not strengths:
+        return {None: list(pairs)}
+    return {s: [(image, targets[i]) for image, targets in pairs] for i, s in enumerate(strengths)}
 
 
 def resolve_target(target: Mapping[str, Any]) -> dict[str, Any]:
     """{"filter": name, and all its settings}, {"noise": σ in 8-bit levels} or {"scale": factor}; by default L0.
+
+    `strengths` beside a filter are those of the targets that an adjustable network learns from; the filter's own
+    setting is then the default strength.
 
     Raises UsageError for what is none of them.
     """
@@ -70,7 +91,27 @@ def resolve_target(target: Mapping[str, Any]) -> dict[str, Any]:
     name = target.get("filter", "l0")
     if not isinstance(name, str):
         raise UsageError(f"expected filter in [target] to be a text, got {name!r}")
-    return {"filter": name, **resolve(name, {key: value for key, value in target.items() if key != "filter"})}
+    settings = {key: value for key, value in target.items() if key not in ("filter", "strengths")}
+    result = {"filter": name, **resolve(name, settings)}
+    return result | ({"strengths": _strengths(result, target["strengths"])} if target.get("strengths") else {})
+
+
+def _strengths(target: Mapping[str, Any], values: Any) -> list[float]:
+    """Of the targets, from the least to the most; UsageError where they are no such list with the default inside."""
+    own = STRENGTH[target["filter"]]
+    numbers = isinstance(values, (list, tuple)) and all(type(value) in (int, float) and value > 0 for value in values)
+    if not numbers or len(values) < 2 or sorted(set(values)) != list(values):
+        raise UsageError(f"expected strengths in [target] to be a list of numbers above 0 that rise, got {values!r}")
+    if not values[0] <= target[own] <= values[-1]:
+        raise UsageError(f"expected {own} in [target], which is the default, to be from {values[0]} to {values[-1]}, "
+                         f"as the strengths are, got {target[own]}")  # fmt: skip
+    return [float(value) for value in values]
+
+
+def strengths_of(target: Mapping[str, Any]) -> tuple[float, ...]:
+    """The least and the most of a resolved target's strengths; empty where it has one."""
+    strengths = target.get("strengths")
+    return (strengths[0], strengths[-1]) if strengths else ()
 
 
 def channels_of(target: Mapping[str, Any]) -> int:

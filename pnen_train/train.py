@@ -17,7 +17,7 @@ from .checkpoint import Checkpoint, save_checkpoint
 from .config import Recipe
 from .data import on_device
 from .device import pick_device
-from .evaluate import Scores, evaluate, network_smoother
+from .evaluate import Scores, evaluate, mean_scores, network_smoother
 from .interrupts import held_interrupts
 from .metrics import levels
 from .processes import ALONE, Processes
@@ -25,7 +25,7 @@ from .run_folder import RunFolder
 from .state import State
 from .step import objective_of, train_step
 from .targets import Pair
-from .tasks import task_of
+from .tasks import at_each_strength, task_of
 
 Watch = Callable[[int, float, float], None]  # step, loss, PSNR of the batch in dB
 Report = Callable[[int, Scores, float], None]  # step, validation scores, steps per second so far
@@ -138,12 +138,21 @@ def note(state: State, validation: Sequence[Pair], device: torch.device, files: 
 
 
 def validate(state: State, validation: Sequence[Pair], device: torch.device) -> tuple[Scores, NDArray[np.uint8]]:
-    """Scores on the validation pairs, and input, output and target of the first one side by side."""
+    """Scores on the validation pairs, and input, output and target of the first one side by side.
+
+    Those of an adjustable network are means over its least, middle and most strength.
+    """
     state.final.eval()
-    smooth = network_smoother(state.final, state.recipe.run.tile, state.recipe.run.tile_step, device=device)
-    scores = evaluate(smooth, validation, task_of(state.recipe.target).shave)
-    image, target = validation[0]
-    shown = (part if part.dtype == np.uint8 else levels(part) for part in (image, smooth(image), target))
+    run, task, rows = state.recipe.run, task_of(state.recipe.target), []
+    apart = at_each_strength(validation, task.strengths)
+    for strength in list(apart)[:: max(1, len(apart) // 2)]:
+        smooth = network_smoother(state.final, run.tile, run.tile_step, device=device, strength=strength)
+        rows.append(evaluate(smooth, apart[strength], task.shave))
+        if len(rows) == 1 + (len(apart) > 1):
+            image, target = apart[strength][0]
+            result = smooth(image)
+    scores = mean_scores(rows)
+    shown = (part if part.dtype == np.uint8 else levels(part) for part in (image, result, target))
     picture = np.concatenate(list(shown), axis=1)
     state.model.train()
     return scores, picture

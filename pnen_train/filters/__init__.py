@@ -16,6 +16,7 @@ from .sd import sd_smooth
 from .wmf import opencv, wmf_smooth
 
 FILTERS: dict[str, Callable[..., NDArray[np.float64]]] = {"l0": l0_smooth, "wmf": wmf_smooth, "sd": sd_smooth}
+STRENGTH = {"l0": "strength", "wmf": "sigma", "sd": "strength"}  # the setting that says how much goes
 LIBRARIES = {"l0": ["numpy"], "wmf": ["numpy", "numba"], "sd": ["numpy", "numba", "scikit-image"]}
 VERSIONS = {
     "l0": 1,

@@ -55,7 +55,8 @@ def build(name: str, settings: Mapping[str, Any]) -> nn.Module:
 
 
 def _is_a(kind: Any, value: Any) -> bool:
-    """Whether a value is of this kind: int, bool, str, several of them, or a tuple of whole numbers."""
+    """Whether a value is of this kind: int, bool, str, several of them, or a tuple of (whole) numbers."""
     if isinstance(value, tuple):
-        return kind == tuple[int, ...] and all(type(part) is int for part in value)
+        kinds = {tuple[int, ...]: (int,), tuple[float, ...]: (int, float)}.get(kind, ())
+        return all(type(part) in kinds for part in value) and bool(kinds)
     return type(value) in (get_args(kind) or (kind,))

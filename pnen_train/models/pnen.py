@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .grid import SCALES, Entry, to_pixels
 from .pnb import KERNELS, PyramidNonLocal
 
 
@@ -29,6 +30,10 @@ class PNENConfig:
     entry_bias: bool = True
     dilated_bias: bool = False
     exit_kernel: int = 3  # of the last convolution of an exit; 1 as in the authors' other networks
+    grid: int = 1  # pixels a side that one place of the feature maps stands for; from 2 all runs on fewer of them
+    strengths: tuple[float, ...] = ()  # the least and the most of an adjustable network; empty: it has one strength
+    strength_scale: str = "log"  # how the network sees a strength: by its logarithm, or "linear"
+    equivariant: bool = False  # the entry sees differences only: a constant added to the picture comes out added
     init: str = (
         "identity"  # start as the identity: He, but zeros where a branch ends; "he", "author" (the authors' code)
     )
@@ -47,6 +52,14 @@ class PNENConfig:
             raise ValueError(f"expected block_kernel to be one of {KERNELS}, got {self.block_kernel!r}")
         if self.exit_kernel not in (1, 3):
             raise ValueError(f"expected exit_kernel 1 or 3, got {self.exit_kernel}")
+        if not 1 <= self.grid <= 8 or any(scale % self.grid for scale in self.scales):
+            raise ValueError(f"expected a grid from 1 to 8 that divides every scale, got {self.grid} and {self.scales}")
+        if self.strengths and not (len(self.strengths) == 2 and self.strengths[0] < self.strengths[1]):
+            raise ValueError(f"expected strengths of two numbers, the least and the most, got {self.strengths}")
+        if self.strength_scale not in SCALES:
+            raise ValueError(f"expected strength_scale to be one of {SCALES}, got {self.strength_scale!r}")
+        if self.strengths and self.strengths[0] < 0 + (self.strength_scale == "log") * 1e-9:
+            raise ValueError(f"expected strengths above 0 on a log scale, from 0 on a linear one, got {self.strengths}")
         if self.init not in ("he", "author", "identity"):
             raise ValueError(f'expected init "he", "author" or "identity", got "{self.init}"')
 
@@ -84,7 +97,12 @@ class PNEN(nn.Module):
     """(B, 3, H, W) RGB in [0, 1] → the supervised images (Y₁, …, Y_M, Y), the same size, not clipped; sides from 16.
 
     F₀ = entry(X); Fₘ = blockₘ(dilatedₘ(Fₘ₋₁)); Yₘ = X + exitₘ(Fₘ); Y = Σ wₘ Yₘ with learned wₘ
-    (Zhu et al. 2020, Sec. III-A, Eq. 1-4).
+    (Zhu et al. 2020, Sec. III-A, Eq. 1-4). An adjustable network also takes the strength wanted at every pixel,
+    (B, 1, H, W) in the filter's own unit.
+
+    Departures: with a `grid`, features are on a coarser one (as in FFDNet, Zhang et al. 2018), and `scales` stay in
+    pixels of the picture. An equivariant network has Y = X + Σ wₘ exitₘ(Fₘ), so that weights that do not sum to 1
+    cannot fade the picture.
     """
 
     def __init__(self, config: PNENConfig):
@@ -99,7 +117,7 @@ class PNEN(nn.Module):
                 c,
                 config.key_channels,
                 config.value_channels,
-                config.scales,
+                tuple(scale // config.grid for scale in config.scales),
                 config.block_kernel,
                 config.query_per_scale,
                 config.block_bias,
@@ -108,10 +126,12 @@ class PNEN(nn.Module):
         def dilated() -> nn.Module:
             return nn.Sequential(*(DilatedResidual(c, d, config.dilated_bias) for d in config.dilations))
 
-        self.entry = nn.Conv2d(config.image_channels, c, 3, padding=1, bias=config.entry_bias)
+        leaving = config.image_channels * config.grid**2
+        self.entry = Entry(config.image_channels, c, config.grid, config.strengths, config.strength_scale,
+                           config.equivariant, config.entry_bias)  # fmt: skip
         self.dilated = nn.ModuleList(dilated() for _ in stages)
         self.blocks = nn.ModuleList(block(stage) for stage in stages)
-        self.exits = nn.ModuleList(Exit(c, config.image_channels, config.exit_kernel) for _ in stages)
+        self.exits = nn.ModuleList(Exit(c, leaving, config.exit_kernel) for _ in stages)
         self.output_weights = nn.Parameter(torch.full((config.stages,), 1 / config.stages))
         self.apply(self._initialise)
 
@@ -133,17 +153,24 @@ class PNEN(nn.Module):
             last = list(module.modules())[-1]  # each of the three ends with a convolution
             nn.init.zeros_(next(last.parameters()))
 
-    def residuals(self, x: Tensor) -> list[Tensor]:
-        """What each stage adds to the image: M × (B, 3, H, W)."""
-        features, residuals = self.entry(x.to(self.entry.weight.dtype)), []
+    def features_out(self, x: Tensor, strength: Tensor | None = None) -> list[Tensor]:
+        """What each stage adds to the image, on the grid: M × (B, 3g², ceil(H/g), ceil(W/g))."""
+        features, leaving = self.entry(x.to(self.entry.weight.dtype), strength), []
         for dilated, block, leave in zip(self.dilated, self.blocks, self.exits, strict=True):
             features = block(dilated(features))
-            residuals.append(leave(features))
-        return residuals
+            leaving.append(leave(features))
+        return leaving
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+    def residuals(self, x: Tensor, strength: Tensor | None = None) -> list[Tensor]:
+        """What each stage adds to the image: M × (B, 3, H, W)."""
+        return [to_pixels(part, self.config.grid, *x.shape[2:]) for part in self.features_out(x, strength)]
+
+    def forward(self, x: Tensor, strength: Tensor | None = None) -> tuple[Tensor, ...]:
         # x keeps its type, so that the image passes unrounded where the features are half
-        images = [x + residual.to(x.dtype) for residual in self.residuals(x)]
+        residuals = [residual.to(x.dtype) for residual in self.residuals(x, strength)]
+        images = [x + residual for residual in residuals]
+        if self.config.equivariant:
+            return *images, x + self.blend(residuals)
         return *images, self.blend(images)
 
     def blend(self, images: list[Tensor]) -> Tensor:

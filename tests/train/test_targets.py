@@ -102,10 +102,10 @@ def test_metadata_of_a_flat_image_is_json_without_infinity(maker):
 
 def test_a_second_call_makes_nothing(images, maker, never):
     paths, seen = find_images([images]), []
-    first = load_pairs(paths, maker, progress=lambda *at: seen.append(at))
+    first = load_pairs(paths, [maker], progress=lambda *at: seen.append(at))
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     never()
-    for (image, target), (again, cached) in zip(first, load_pairs(paths, maker), strict=True):
+    for (image, target), (again, cached) in zip(first, load_pairs(paths, [maker]), strict=True):
         np.testing.assert_array_equal(image, again)
         np.testing.assert_array_equal(target, cached)
 
@@ -116,7 +116,7 @@ def test_grey_and_transparent_pictures_are_read_as_rgb(tmp_path, photo, maker):
     transparent.putalpha(image.convert("L"))
     image.convert("L").save(tmp_path / "grey.png")
     transparent.save(tmp_path / "transparent.png")
-    (grey, _), (colour, _) = load_pairs(find_images([tmp_path]), maker)
+    (grey, _), (colour, _) = load_pairs(find_images([tmp_path]), [maker])
     assert grey.shape == colour.shape == (40, 48, 3)
     np.testing.assert_array_equal(colour, photo("coffee"))
     assert (grey == grey[..., :1]).all()
@@ -128,7 +128,7 @@ def test_ready_targets_are_found_by_name_whatever_their_suffix(images, tmp_path,
     for path in find_images([images]):
         Image.fromarray(255 - photo(path.stem)).save(ready / f"{path.stem}.bmp")
         (ready / f"{path.stem}.other.png").write_bytes(b"another name")
-    for image, target in load_pairs(find_images([images]), None, ready):
+    for image, target in load_pairs(find_images([images]), [], ready):
         np.testing.assert_array_equal(target, 255 - image)
 
 
@@ -155,7 +155,7 @@ def test_targets_that_do_not_fit_are_refused(tmp_path, files, error, message):
     for name, size in files.items():
         save(tmp_path / name, size)
     with pytest.raises(error, match=message) as raised:
-        load_pairs(find_images([tmp_path / "in"]), None, tmp_path / "out")
+        load_pairs(find_images([tmp_path / "in"]), [], tmp_path / "out")
     assert "\n" not in str(raised.value)
 
 
@@ -163,7 +163,7 @@ def test_pictures_of_one_name_in_two_folders_each_have_their_own_target(tmp_path
     for folder, name in (("one", "coffee"), ("two", "rocket")):
         (tmp_path / folder).mkdir()
         Image.fromarray(photo(name)).save(tmp_path / folder / "same.png")
-    (first, a), (second, b) = load_pairs(find_images([tmp_path / "one", tmp_path / "two"]), maker)
+    (first, a), (second, b) = load_pairs(find_images([tmp_path / "one", tmp_path / "two"]), [maker])
     np.testing.assert_array_equal(first, photo("coffee"))
     np.testing.assert_array_equal(b, filter_image(photo("rocket"), "l0", {}))
     assert not np.array_equal(a, b) and not np.array_equal(first, second)
@@ -172,7 +172,7 @@ def test_pictures_of_one_name_in_two_folders_each_have_their_own_target(tmp_path
 def test_an_unreadable_picture_is_named(images, maker):
     (images / "broken.png").write_bytes((images / "coffee.png").read_bytes()[:200])
     with pytest.raises(ImageError, match=r"broken\.png"):
-        load_pairs(find_images([images]), maker)
+        load_pairs(find_images([images]), [maker])
 
 
 def test_images_are_found_in_order_of_names_without_other_files(tmp_path):

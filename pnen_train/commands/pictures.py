@@ -1,0 +1,35 @@
+"""`pnen-train pictures`: training pictures from photographs."""
+
+from pathlib import Path
+
+import click
+
+from pnen_runtime.commands import Command
+from pnen_runtime.errors import UsageError
+from pnen_runtime.image import write_image
+
+from ..prepare import training_pictures
+from ..progress import bar
+from ..targets import find_images
+from .options import THERE
+
+
+@click.command("pictures", cls=Command)
+@click.argument("photographs", nargs=-1, required=True, type=THERE)
+@click.argument("folder", metavar="OUT", type=click.Path(file_okay=False, path_type=Path))
+def command(photographs: tuple[Path, ...], folder: Path) -> None:
+    """Make training pictures of PHOTOGRAPHS (files or folders) in the new folder OUT.
+
+    The photographs reduced to 512 pixels, noisy pieces of some, and drawn pictures: flat colour, gradients, text, line
+    art, screenshots. The bundled networks were trained on such a folder.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"{folder}: expected a new folder, got one that holds something")
+    paths = find_images(photographs)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = 0
+    with bar("photographs", len(paths)) as advance:
+        for name, picture in training_pictures(paths, progress=advance):
+            write_image(folder / f"{name}.png", picture)
+            written += 1
+    click.echo(f"written: {written} pictures in {folder}")

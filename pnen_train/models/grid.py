@@ -1,0 +1,80 @@
+"""The entry of a network that works on a coarser grid and takes the wanted strength, and the way back to pixels.
+
+Axes: B batch, C features, H×W pixels, g pixels a side of a place on the grid.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SCALES = ("log", "linear")  # how a network sees a strength
+
+
+class Entry(nn.Conv2d):
+    """(B, 3, H, W) picture, and (B, 1, H, W) strengths where it is adjustable → (B, C, ceil(H/g), ceil(W/g)) features.
+
+    One convolution with a stride of g and a kernel of 3g pixels: what a 3×3 convolution of the picture's pixels, put
+    into channels g² at a time (pixel-unshuffle), would be. Beyond the border the picture is replicated, also where g
+    does not divide its sides. At g = 1 it is the paper's: 3×3 pixels and zeros beyond the border.
+
+    An `equivariant` entry sees differences between pixels only: its kernels sum to zero over their pixels. So a
+    constant added to the picture changes nothing inside the network, and flat colour of any kind looks the same to it.
+
+    `strengths` are the least and the most of the filter's own parameter; the network sees its logarithm ("log"), or the
+    value itself ("linear"), from -1 to 1, and takes what is outside as the end of the range.
+    """
+
+    def __init__(
+        self,
+        picture_channels: int,
+        channels: int,
+        grid: int = 1,
+        strengths: tuple[float, ...] = (),
+        scale: str = "log",
+        equivariant: bool = False,
+        bias: bool = True,
+    ):
+        self.plain = grid == 1 and not equivariant
+        self.grid, self.strengths, self.scale, self.equivariant = grid, strengths, scale, equivariant
+        self.picture_channels = picture_channels
+        inputs = picture_channels + bool(strengths)
+        super().__init__(inputs, channels, 3 * grid, stride=grid, padding=int(self.plain), bias=bias)
+
+    def forward(self, picture: Tensor, strength: Tensor | None = None) -> Tensor:
+        inputs = picture if strength is None else torch.cat([picture, self.encoded(strength).to(picture.dtype)], 1)
+        if not self.plain:
+            inputs = F.pad(inputs, (self.grid, 2 * self.grid - 1) * 2, mode="replicate")
+        with torch.autocast(inputs.device.type, enabled=False):  # differences of one level are lost in bfloat16
+            return F.conv2d(inputs, self.kernels(), self.bias, self.stride, self.padding)
+
+    def kernels(self) -> Tensor:
+        """(C, inputs, 3g, 3g), as they are applied."""
+        if not self.equivariant:
+            return self.weight
+        picture, strength = self.weight.split([self.picture_channels, self.in_channels - self.picture_channels], 1)
+        return torch.cat([picture - picture.mean((2, 3), keepdim=True), strength], 1)
+
+    def encoded(self, strength: Tensor) -> Tensor:
+        """A map of strengths in the filter's unit as the network sees it, in [-1, 1]."""
+        least, most = self.strengths
+        strength = strength.float().clamp(least, most)
+        if self.scale == "log":
+            return strength.log() * (2 / math.log(most / least)) - (math.log(most * least) / math.log(most / least))
+        return strength * (2 / (most - least)) - (most + least) / (most - least)
+
+    @torch.no_grad()
+    def at(self, strength: float) -> "Entry":
+        """The entry of a network of this one strength: its bias holds what the map of strengths added."""
+        entry = Entry(self.picture_channels, self.out_channels, self.grid, equivariant=self.equivariant)
+        added = self.weight[:, -1].sum((1, 2)) * self.encoded(torch.tensor(strength))
+        assert entry.bias is not None
+        entry.weight.copy_(self.weight[:, :-1])
+        entry.bias.copy_(added if self.bias is None else self.bias + added)
+        return entry
+
+
+def to_pixels(features: Tensor, grid: int, height: int, width: int) -> Tensor:
+    """(B, 3g², ceil(H/g), ceil(W/g)) → (B, 3, H, W): channels are put back side by side (pixel-shuffle)."""
+    return features if grid == 1 else F.pixel_shuffle(features, grid)[:, :, :height, :width]

@@ -1,0 +1,55 @@
+"""Training pictures from photographs: reduced, some of them noisy, with drawn ones among them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pnen_runtime.image import read_rgb
+
+from .drawn import KINDS, draw
+from .parallel import Progress
+from .targets import by_stem
+
+SIDE = 512  # pixels; photographs are reduced to it, which doubles the detail of most
+SMALL = (
+    256  # pixels a side of noisy and drawn pictures: as many crops come from them, at a quarter of the filter's time
+)
+NOISE = (2.0, 14.0)  # σ in 8-bit levels
+
+
+def training_pictures(
+    photographs: Sequence[Path], progress: Progress = lambda *_: None
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Names and (H, W, 3) pictures to train on; the photographs' names and pixels alone say which.
+
+    Every photograph, at most `SIDE` pixels a side; a noisy piece of every third; and drawn pictures, a third as many as
+    photographs. A network that learns from all of them keeps flat colour flat and knows what a filter makes of noise.
+    """
+    named = sorted(by_stem(photographs, "their training pictures would have one name").items())
+    for number, (name, path) in enumerate(named):
+        picture = reduced(read_rgb(path))
+        yield name, picture
+        if number % 3 == 0:
+            yield f"{name}_noisy", noisy(picture, number)
+        progress(number + 1, len(named))
+    for number in range(len(named) // 3):
+        kind = list(KINDS)[number % len(KINDS)]
+        yield f"drawn_{kind}_{number}", draw(kind, SMALL, number)
+
+
+def reduced(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Made smaller by a whole factor, so that no side is much over `SIDE` pixels."""
+    factor = max(1, round(max(picture.shape[:2]) / SIDE))
+    return np.asarray(Image.fromarray(picture).reduce(factor))
+
+
+def noisy(picture: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    """A piece of at most `SMALL` pixels a side with Gaussian noise of one σ, rounded as a camera's."""
+    random = np.random.default_rng(seed)
+    height, width = (min(SMALL, side) for side in picture.shape[:2])
+    top, left = (int(random.integers(picture.shape[axis] - side + 1)) for axis, side in enumerate((height, width)))
+    piece = picture[top : top + height, left : left + width]
+    return np.clip(np.rint(piece + random.normal(0, random.uniform(*NOISE), piece.shape)), 0, 255).astype(np.uint8)
