@@ -1,4 +1,4 @@
-"""The private node `pnen::Attention` as what each target runs best."""
+"""What each target needs in place of the exporter's nodes: its own attention, and shapes that every importer reads."""
 
 from typing import Any, Literal
 
@@ -8,6 +8,33 @@ from onnx import helper, numpy_helper
 
 Target = Literal["onnx", "ort"]
 QUERY_FACTOR = 0.5  # and its inverse on the keys: TensorRT fuses only scaled attention, and powers of two round nothing
+
+
+def lower(model: onnx.ModelProto, target: Target) -> None:
+    """Make the exported graph one for `target`."""
+    lower_attention(model, target)
+    if target == "onnx":
+        lower_shapes(model.graph)
+
+
+def lower_shapes(graph: onnx.GraphProto) -> None:
+    """Replace each `Shape` of some dimensions by a `Gather` from the whole shape.
+
+    The importers of TensorRT before 10 take the whole shape whatever `start` and `end` say.
+    """
+    infos = {info.name: info.type.tensor_type.shape.dim for info in (*graph.input, *graph.value_info)}
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.op_type != "Shape" or not node.attribute:
+            nodes.append(node)
+            continue
+        (source,), (result,) = node.input, node.output
+        limits = {attribute.name: attribute.i for attribute in node.attribute}
+        wanted = np.arange(len(infos[source]))[limits.get("start", 0) : limits.get("end")]
+        graph.initializer.append(numpy_helper.from_array(wanted, f"{result}_axes"))
+        nodes.append(helper.make_node("Shape", [source], [f"{result}_whole"], f"{result}_Shape"))
+        nodes.append(helper.make_node("Gather", [f"{result}_whole", f"{result}_axes"], [result], node.name, axis=0))
+    _replace(graph.node, nodes)
 
 
 def lower_attention(model: onnx.ModelProto, target: Target) -> None:

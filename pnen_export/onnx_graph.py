@@ -10,7 +10,7 @@ import torch
 from torch.export import Dim
 
 from .deploy import Deployed
-from .lowering import Target, lower_attention
+from .lowering import Target, lower
 
 OPSET = (
     18  # from 23 on attention becomes one operator, which TensorRT builds in part and ONNX Runtime's CPU cannot fuse
@@ -38,7 +38,7 @@ def export_graph(network: Deployed, channels: int, target: Target) -> onnx.Model
         )
     assert program is not None  # with `dynamo` it never is
     model = program.model_proto
-    lower_attention(model, target)
+    lower(model, target)
     _forget_origin(model)
     onnx.checker.check_model(model, full_check=target == "onnx")
     return model
