@@ -97,6 +97,9 @@ class TrtNetwork:
             self._ready[shape] = self._make_ready(shape, stream)
         self._ready.move_to_end(shape)
         ready = self._ready[shape]
+        if ready.scratch_bytes > self._scratch.size:  # also where one that was larger did not fit, and the last is gone
+            self._lane.cuda.synchronize(stream)  # earlier work may still use it
+            self._scratch.need(ready.scratch_bytes)
         addresses = (image, smooth, self._scratch.pointer)
         if ready.addresses != addresses:
             self._set_addresses(ready, addresses)
@@ -130,14 +133,11 @@ class TrtNetwork:
             "image", shape
         ):
             raise EngineError(f"{self._engine.path} refuses {batch}x{height}x{width}: {self._engine.log.reason()}")
-        size = self._engine.contexts.scratch_bytes(context)
-        if size > self._scratch.size:
-            self._lane.cuda.synchronize(stream)  # earlier work may still use the old one
-            self._scratch.need(size)
-        return Ready(context, size)
+        return Ready(context, self._engine.contexts.scratch_bytes(context))
 
     def _set_addresses(self, ready: Ready, addresses: tuple[int, ...]) -> None:
         self._forget_graph(ready)
+        ready.addresses = ()  # until all are set: one that is refused leaves the context with some of both
         image, smooth, scratch = addresses
         set_both = ready.context.set_tensor_address("image", image) and ready.context.set_tensor_address(
             "smooth", smooth

@@ -30,7 +30,7 @@ class Context:
     def __init__(self, engine: Any, owns_memory: bool):
         assert not owns_memory, "the scratch memory is for the runtime to give"
         self._engine, self.profile, self.shape, self.scratch, self.addresses = engine, None, None, None, {}
-        self.executions = 0
+        self.executions, self.refused = 0, None
         engine.contexts.append(self)
 
     def set_optimization_profile_async(self, number: int, stream: int) -> bool:
@@ -46,8 +46,9 @@ class Context:
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         assert address
-        self.addresses[name] = address
-        return True
+        if name != self.refused:
+            self.addresses[name] = address
+        return name != self.refused
 
     def _use_scratch(self, pointer: int, size: int) -> None:
         self.scratch = (pointer, size)
@@ -61,7 +62,7 @@ class Context:
         self.executions += 1
         queue = SimpleNamespace(handle=stream)
         pointer, size = self.scratch
-        assert size >= SCRATCH * prod(self.shape)
+        assert pointer and size >= SCRATCH * prod(self.shape)
         cuda.fill(pointer, size, queue)
         batch, channels, high, wide = self.shape
         for plane in range(batch * channels):
