@@ -58,6 +58,10 @@ class StandIn:
         """Be a driver without a GPU."""
         self.driver.stand_in_set(0, 0)
 
+    def number(self, gpu: int) -> None:
+        """Say that all memory lies on this GPU, until it is present anew."""
+        self.driver.stand_in_number(gpu)
+
     @contextmanager
     def refusing(self, function: str, code: int) -> Iterator[None]:
         """Let this function of the driver fail."""

@@ -114,6 +114,32 @@ def test_a_cuda_array_that_is_no_picture_is_refused(opened, cuda, shape, dtype, 
         cuda.free(given.pointer)
 
 
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("part", [slice(None), slice(10, None)])
+def test_a_cuda_array_of_another_gpu_is_refused(opened, cuda, stand_in, version, part):
+    backend, _ = opened()
+    with cuda.active():
+        given = OnDevice(cuda, np.zeros((50, 70, 3), np.uint8)[part])
+        given.__cuda_array_interface__["version"] = version
+        assert Smoother("flip", backend=backend).run(given).shape == given.__cuda_array_interface__["shape"]
+        stand_in.number(1)
+        with pytest.raises(ImageError, match="expected an array on the first GPU, got GPU 1; move it there"):
+            Smoother("flip", backend=backend).run(given)
+        cuda.free(given.pointer)
+
+
+def test_a_cuda_array_whose_memory_the_driver_does_not_know_is_refused(opened, cuda):
+    backend, _ = opened()
+    with cuda.active():
+        given = OnDevice(cuda, np.zeros((50, 70, 3), np.uint8))
+        cuda.free(given.pointer)
+        given.__cuda_array_interface__["data"] = (4096, False)
+        with pytest.raises(
+            ImageError, match="cannot be shared: cuPointerGetAttribute failed: CUDA_ERROR_INVALID_VALUE"
+        ):
+            Smoother("flip", backend=backend).run(given)
+
+
 def test_a_cuda_array_is_refused_by_a_network_on_the_cpu(cuda):
     with cuda.active(), Smoother("l0") as smoother:
         given = OnDevice(cuda, np.zeros((50, 70, 3), np.uint8))
