@@ -13,7 +13,7 @@ from ..engine_file import EngineFile, misfit, rebuild_advice
 from ..errors import EngineError
 from ..plan import Sizes, fitting_profile
 from .gpu import GpuBackend
-from .tensorrt_api import Contexts, import_tensorrt, load_engine, make_log
+from .tensorrt_api import Contexts, import_tensorrt, load_engine, make_log, refusals
 
 LANES = 4  # threads at once
 SHAPES = 8  # for which a lane keeps a context and a CUDA graph
@@ -49,10 +49,11 @@ class Engine:
 
     def __init__(self, trt: Any, file: EngineFile, version_compatible: bool):
         self.log = make_log(trt)
-        self._runtime, self._engine = load_engine(trt, self.log, file.plan, version_compatible)
+        failure, advice = f"{file.path}: TensorRT cannot load it", f"; {rebuild_advice(file.path, file.card)}"
+        with refusals(failure, self.log, advice):
+            self._runtime, self._engine = load_engine(trt, self.log, file.plan, version_compatible)
         if self._engine is None:
-            advice = rebuild_advice(file.path, file.card)
-            raise EngineError(f"{file.path}: TensorRT cannot load it: {self.log.reason()}; {advice}")
+            raise EngineError(f"{failure}: {self.log.reason()}{advice}")
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         kinds = {str(self._engine.get_tensor_dtype(name)) for name in names}
         if sorted(names) != ["image", "smooth"] or kinds != {str(trt.float32)}:
@@ -118,6 +119,10 @@ class TrtNetwork:
 
     def _make_ready(self, shape: Shape, stream: Any) -> Ready:
         """A new context for this shape, or the one that has waited longest."""
+        batch, _, height, width = shape
+        profile = fitting_profile(self._engine.profiles, batch, height, width)
+        if profile is None:
+            raise EngineError(f"{self._engine.path} has no profile for {batch}x{height}x{width}")
         if len(self._ready) < SHAPES:
             context = self._engine.contexts.open()
         else:
@@ -125,15 +130,12 @@ class TrtNetwork:
             self._lane.cuda.synchronize(stream)  # it may still run
             self._forget_graph(oldest)
             context = oldest.context
-        batch, _, height, width = shape
-        profile = fitting_profile(self._engine.profiles, batch, height, width)
-        if profile is None:
-            raise EngineError(f"{self._engine.path} has no profile for {batch}x{height}x{width}")
-        if not context.set_optimization_profile_async(profile, stream.handle) or not context.set_input_shape(
-            "image", shape
-        ):
-            raise EngineError(f"{self._engine.path} refuses {batch}x{height}x{width}: {self._engine.log.reason()}")
-        return Ready(context, self._engine.contexts.scratch_bytes(context))
+        failure = f"{self._engine.path} refuses {batch}x{height}x{width}"
+        with refusals(failure, self._engine.log):
+            context.set_optimization_profile_async(profile, stream.handle)
+            if not context.set_input_shape("image", shape):
+                raise EngineError(f"{failure}: {self._engine.log.reason()}")
+            return Ready(context, self._engine.contexts.scratch_bytes(context))
 
     def _set_addresses(self, ready: Ready, addresses: tuple[int, ...]) -> None:
         self._forget_graph(ready)

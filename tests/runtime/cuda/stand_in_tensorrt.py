@@ -35,8 +35,11 @@ class Context:
 
     def set_optimization_profile_async(self, number: int, stream: int) -> bool:
         assert stream
+        if not 0 <= number < len(self._engine.sizes) or self._engine.refuses_profiles:
+            self._engine.logger.log(Severity.ERROR, "a profile\nin use")
+            raise RuntimeError("Error in set optimization profile async.")  # the module never returns False here
         self.profile, self.shape = number, None
-        return 0 <= number < len(self._engine.sizes)
+        return True
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         assert name == "image" and self.profile is not None
@@ -96,7 +99,7 @@ class Engine:
     def __init__(self, logger: Any, sizes: list, cuda: Any, dtype: str):
         self.logger, self.sizes, self.cuda, self._dtype = logger, sizes, cuda, dtype
         self.contexts: list[Context] = []
-        self.fails = False
+        self.fails = self.refuses_profiles = False
         self.num_io_tensors, self.num_optimization_profiles = 2, len(sizes)
 
     def get_tensor_name(self, index: int) -> str:
@@ -158,6 +161,9 @@ def make_module(kind: str, cuda: Any, sizes: list, version: str, dtype: str = "f
 
     class Runtime:
         def __init__(self, logger: Any):
+            if version.startswith("0"):
+                logger.log(Severity.ERROR, "CUDA initialization failure with error: 35")
+                raise TypeError("pybind11::init(): factory function returned nullptr")
             self._logger, self.engine_host_code_allowed = logger, False
 
         def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:

@@ -162,10 +162,22 @@ def test_what_tensorrt_refuses_is_one_line_with_its_reason(opened):
         backend.run(np.zeros((1, 3, 32, 33 - 2), np.float32))
 
 
+@pytest.mark.parametrize("kind", ENGINES)
+def test_a_profile_that_tensorrt_refuses_is_one_line_too(opened, kind):
+    backend, module = opened(kind)
+    module.made[0].refuses_profiles = True
+    for _ in range(2 * SHAPES):
+        with pytest.raises(EngineError, match="refuses 1x32x32: a profile in use"):
+            backend.run(np.zeros((1, 3, 32, 32), np.float32))
+    module.made[0].refuses_profiles = False
+    backend.run(np.zeros((1, 3, 32, 32), np.float32))
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [({"plan": b"ptrt broken"}, "cannot load it: magic tag does not match; build"),
-     ({"dtype": "half"}, "expected float32 'image' in")],
+     ({"dtype": "half"}, "expected float32 'image' in"),
+     ({"version": "0.0"}, "cannot load it: CUDA initialization failure with error: 35")],
 )  # fmt: skip
 def test_an_engine_that_cannot_be_loaded_says_why(opened, changes, says):
     with pytest.raises(EngineError, match=says):
