@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pnen_runtime.cuda import arrays, driver
@@ -76,7 +76,6 @@ def views(draw):
     return array.transpose(draw(st.permutations(range(len(shape)))))[tuple(steps)]
 
 
-@settings(deadline=None)
 @given(array=views(), newest=st.booleans())
 def test_dlpack_gives_the_place_and_the_layout(array, newest):
     seen = as_cuda_array(Packed(array, newest=newest))

@@ -1,6 +1,7 @@
 """The backend of engines on a stand-in for TensorRT and, without a GPU, one for the driver: see their own words."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -124,14 +125,16 @@ def test_threads_have_lanes_of_their_own(opened):
     assert not wrong
 
 
-def test_closing_waits_for_the_thread_that_runs(opened):
+def test_closing_waits_for_the_thread_that_runs(opened, monkeypatch):
     backend, _ = opened()
-    order, begun, go_on = [], threading.Event(), threading.Event()
+    order, begun, asked, acquire = [], threading.Event(), [], backend.lanes._turns.acquire
+    monkeypatch.setattr(backend.lanes._turns, "acquire", lambda: asked.append("a turn") or acquire())
 
     def work() -> None:
         with backend.lanes.lend() as lane:
             begun.set()
-            go_on.wait(10)
+            while len(asked) < trt.LANES and not order:  # until closing waits for this lane, or did not wait at all
+                time.sleep(0.001)
             batch = RANDOM.random((1, 3, 20, 20), np.float32)
             order.append("run" if np.array_equal(lane.run(batch), flip(batch)) else "wrong")
 
@@ -141,12 +144,10 @@ def test_closing_waits_for_the_thread_that_runs(opened):
 
     threads = [threading.Thread(target=work), threading.Thread(target=close)]
     threads[0].start()
-    assert begun.wait(10)
+    begun.wait()
     threads[1].start()
-    threads[1].join(0.2)
-    go_on.set()
     for thread in threads:
-        thread.join(10)
+        thread.join()
     assert order == ["run", "closed"]
     with pytest.raises(PnenError, match="closed"):
         backend.run(np.zeros((1, 3, 20, 20), np.float32))
