@@ -44,6 +44,28 @@ def test_runtime_imports_a_backend_only_when_it_is_opened():
                 assert not FRAMEWORKS & imported(statement), file
 
 
+CLOCKS = {"perf_counter", "process_time", "thread_time", "perf_counter_ns", "process_time_ns"}
+WAITS = {"wait", "join", "communicate", "acquire", "result"}
+
+
+def measures_time(node: ast.AST) -> bool:
+    """Whether a call reads a stop watch, or waits for at most so many seconds."""
+    if not isinstance(node, ast.Call):
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    limited = name in WAITS and any(isinstance(a, ast.Constant) and isinstance(a.value, float | int) for a in node.args)
+    hurried = name == "settings" and any(word.arg == "deadline" for word in node.keywords)
+    return name in CLOCKS or limited or hurried or any(word.arg == "timeout" for word in node.keywords)
+
+
+def test_no_test_depends_on_how_fast_the_machine_is():
+    for text in ("perf_counter()", "thread.join(10)", "run(timeout=1)", "event.wait(0.2)", "settings(deadline=99)"):
+        assert any(map(measures_time, ast.walk(ast.parse(text)))), text
+    for file in sources("tests"):
+        found = [node.lineno for node in ast.walk(ast.parse(file.read_text("utf-8"))) if measures_time(node)]
+        assert not found, (file, found)
+
+
 @pytest.mark.parametrize("floor", [*FLOORS, "tests"])
 def test_no_file_is_over_300_lines(floor):
     too_long = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,15 @@ def make_log(trt: Any) -> Any:
             return " ".join(errors[-1].split())[:300] if errors else "TensorRT gave no reason"
 
     return Log()
+
+
+@contextmanager
+def refusals(what: str, log: Any, then: str = "") -> Iterator[None]:
+    """EngineError with TensorRT's reason where its module raises, as it does for a profile, instead of returning."""
+    try:
+        yield
+    except (RuntimeError, TypeError) as error:
+        raise EngineError(f"{what}: {log.reason()}{then}") from error
 
 
 def load_engine(trt: Any, log: Any, plan: bytes, version_compatible: bool) -> tuple[Any, Any]:

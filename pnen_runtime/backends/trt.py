@@ -13,7 +13,7 @@ from ..engine_file import EngineFile, misfit, rebuild_advice
 from ..errors import EngineError
 from ..plan import Sizes, fitting_profile
 from .gpu import GpuBackend
-from .tensorrt_api import Contexts, import_tensorrt, load_engine, make_log
+from .tensorrt_api import Contexts, import_tensorrt, load_engine, make_log, refusals
 
 LANES = 4  # threads at once
 SHAPES = 8  # for which a lane keeps a context and a CUDA graph
@@ -49,10 +49,11 @@ class Engine:
 
     def __init__(self, trt: Any, file: EngineFile, version_compatible: bool):
         self.log = make_log(trt)
-        self._runtime, self._engine = load_engine(trt, self.log, file.plan, version_compatible)
+        failure, advice = f"{file.path}: TensorRT cannot load it", f"; {rebuild_advice(file.path, file.card)}"
+        with refusals(failure, self.log, advice):
+            self._runtime, self._engine = load_engine(trt, self.log, file.plan, version_compatible)
         if self._engine is None:
-            advice = rebuild_advice(file.path, file.card)
-            raise EngineError(f"{file.path}: TensorRT cannot load it: {self.log.reason()}; {advice}")
+            raise EngineError(f"{failure}: {self.log.reason()}{advice}")
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         kinds = {str(self._engine.get_tensor_dtype(name)) for name in names}
         if sorted(names) != ["image", "smooth"] or kinds != {str(trt.float32)}:
@@ -97,6 +98,9 @@ class TrtNetwork:
             self._ready[shape] = self._make_ready(shape, stream)
         self._ready.move_to_end(shape)
         ready = self._ready[shape]
+        if ready.scratch_bytes > self._scratch.size:  # also where one that was larger did not fit, and the last is gone
+            self._lane.cuda.synchronize(stream)  # earlier work may still use it
+            self._scratch.need(ready.scratch_bytes)
         addresses = (image, smooth, self._scratch.pointer)
         if ready.addresses != addresses:
             self._set_addresses(ready, addresses)
@@ -115,6 +119,10 @@ class TrtNetwork:
 
     def _make_ready(self, shape: Shape, stream: Any) -> Ready:
         """A new context for this shape, or the one that has waited longest."""
+        batch, _, height, width = shape
+        profile = fitting_profile(self._engine.profiles, batch, height, width)
+        if profile is None:
+            raise EngineError(f"{self._engine.path} has no profile for {batch}x{height}x{width}")
         if len(self._ready) < SHAPES:
             context = self._engine.contexts.open()
         else:
@@ -122,22 +130,16 @@ class TrtNetwork:
             self._lane.cuda.synchronize(stream)  # it may still run
             self._forget_graph(oldest)
             context = oldest.context
-        batch, _, height, width = shape
-        profile = fitting_profile(self._engine.profiles, batch, height, width)
-        if profile is None:
-            raise EngineError(f"{self._engine.path} has no profile for {batch}x{height}x{width}")
-        if not context.set_optimization_profile_async(profile, stream.handle) or not context.set_input_shape(
-            "image", shape
-        ):
-            raise EngineError(f"{self._engine.path} refuses {batch}x{height}x{width}: {self._engine.log.reason()}")
-        size = self._engine.contexts.scratch_bytes(context)
-        if size > self._scratch.size:
-            self._lane.cuda.synchronize(stream)  # earlier work may still use the old one
-            self._scratch.need(size)
-        return Ready(context, size)
+        failure = f"{self._engine.path} refuses {batch}x{height}x{width}"
+        with refusals(failure, self._engine.log):
+            context.set_optimization_profile_async(profile, stream.handle)
+            if not context.set_input_shape("image", shape):
+                raise EngineError(f"{failure}: {self._engine.log.reason()}")
+            return Ready(context, self._engine.contexts.scratch_bytes(context))
 
     def _set_addresses(self, ready: Ready, addresses: tuple[int, ...]) -> None:
         self._forget_graph(ready)
+        ready.addresses = ()  # until all are set: one that is refused leaves the context with some of both
         image, smooth, scratch = addresses
         set_both = ready.context.set_tensor_address("image", image) and ready.context.set_tensor_address(
             "smooth", smooth

@@ -137,7 +137,7 @@ def blocks(wide: int, high: int, deep: int = 1) -> tuple[int, int, int]:
 
 
 class Buffer:
-    """Device memory that only grows; what was in it is lost when it does.
+    """Device memory that only grows; what was in it is lost when it does, and all of it where the new does not fit.
 
     `grown` counts the allocations: a CUDA graph that was captured at another count uses addresses that are gone.
     """
@@ -149,7 +149,7 @@ class Buffer:
         self.grown = 0
 
     def need(self, size: int) -> int:
-        """The pointer to at least `size` bytes."""
+        """The pointer to at least `size` bytes; after a MemoryError there are none."""
         if size > self.size:
             self.free()  # before, so that both are never held at once
             self.pointer = self._cuda.allocate(size)

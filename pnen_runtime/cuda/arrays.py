@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import ImageError
 from ..image import TYPES
 from . import Cuda
+from .driver import gpu_of
 
 LEGACY_STREAM = 1  # handle of the default stream that all libraries share
 CUDA, MANAGED = 2, 13  # DLDeviceType
@@ -68,8 +69,8 @@ def as_cuda_array(given: Any) -> CudaArray | None:
     Raises
     ------
     ImageError
-        Another type than uint8, uint16 or floats, a mask, a GPU other than the first, or what the array's library
-        refuses to share, such as a tensor that requires gradients.
+        Another type than uint8, uint16 or floats, a mask, memory of a GPU other than the first or that the driver does
+        not know, or what the array's library refuses to share, such as a tensor that requires gradients.
     """
     if isinstance(given, CudaArray):
         return given
@@ -80,8 +81,7 @@ def as_cuda_array(given: Any) -> CudaArray | None:
         device = given.__dlpack_device__() if hasattr(given, "__dlpack_device__") else (None, 0)
         if device[0] not in (CUDA, MANAGED):
             return None if interface is None else _from_interface(interface, given)
-        if device[1] != 0:
-            raise ImageError(f"expected an array on the first GPU, got GPU {device[1]}; move it there")
+        _require_first_gpu(device[1])
         return from_capsule(_export(given.__dlpack__), LEGACY_STREAM)
     except ImageError:
         raise
@@ -102,14 +102,22 @@ def as_kind_of(result: CudaArray, given: object) -> Any:
     return result
 
 
+def _require_first_gpu(number: int | None) -> None:
+    if number:
+        raise ImageError(f"expected an array on the first GPU, got GPU {number}; move it there")
+
+
 def _from_interface(interface: dict[str, Any], owner: object) -> CudaArray:
-    """The array of a `__cuda_array_interface__`."""
+    """The array of a `__cuda_array_interface__`, which does not name its GPU: the driver does."""
     if interface.get("mask") is not None:
         raise ImageError("expected an array without a mask; fill it first")
     dtype, shape = np.dtype(interface["typestr"]), tuple(interface["shape"])
     strides = interface.get("strides") or _c_strides(shape, dtype.itemsize)
     stream = interface.get("stream") if interface.get("version", 0) >= 3 else LEGACY_STREAM
-    return _checked(CudaArray(int(interface["data"][0]), shape, dtype, tuple(strides), owner, stream))
+    array = _checked(CudaArray(int(interface["data"][0]), shape, dtype, tuple(strides), owner, stream))
+    if 0 not in shape:  # an empty one may lie nowhere
+        _require_first_gpu(gpu_of(array.pointer))
+    return array
 
 
 class _Tensor(ctypes.Structure):

@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import PnenError
 
 CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
+DEVICE_ORDINAL = 9  # CUpointer_attribute
 THREAD_LOCAL = 1  # CUstreamCaptureMode: other threads may allocate meanwhile
 DISABLE_TIMING = 2  # CUevent_flags
 ARGUMENTS: dict[str, list[Any]] = {
@@ -34,6 +35,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "cuCtxSetCurrent": [c_void_p],
     "cuCtxPopCurrent_v2": [c_void_p],
     "cuGetErrorName": [c_int, c_void_p],
+    "cuPointerGetAttribute": [c_void_p, c_int, c_ulonglong],
 }
 log = logging.getLogger("pnen")
 
@@ -60,6 +62,21 @@ def first_gpu() -> Gpu | None:
         if cuda.cuDeviceGetAttribute(byref(part), attribute, device):
             return None
     return Gpu(name.value.decode(errors="replace"), f"{version[0].value}.{version[1].value}")
+
+
+def gpu_of(pointer: int) -> int | None:
+    """Number of the visible GPU whose memory lies at this address, from 0; None without a driver or a GPU.
+
+    Raises PnenError where the driver knows no memory there.
+    """
+    number = c_int()
+    try:
+        if _library().cuInit(0):
+            return None
+    except OSError:
+        return None
+    call("cuPointerGetAttribute", byref(number), DEVICE_ORDINAL, pointer)
+    return number.value
 
 
 def version() -> str | None:

@@ -15,7 +15,7 @@ from pnen_runtime.bicubic import enlarge, keys_kernel, resize, weights
     ratio=st.sampled_from([1 / 3, 0.5, 2, 3, 4]),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_interior_is_that_of_pillow_in_floats(height, width, ratio, seed):
     height, width = height // 6 * 6, width // 6 * 6
     image = np.random.default_rng(seed).random((height, width)).astype(np.float32)
@@ -39,7 +39,6 @@ def test_weights_are_those_of_imresize(length, wanted, row, known):
 
 
 @given(length=st.integers(1, 50), wanted=st.integers(1, 150))
-@settings(deadline=None)
 def test_weights_add_up_to_one_and_their_places_are_in_the_picture(length, wanted):
     places, factors = weights(length, wanted)
     np.testing.assert_allclose(factors.sum(axis=1), 1, atol=1e-12)
@@ -48,7 +47,7 @@ def test_weights_add_up_to_one_and_their_places_are_in_the_picture(length, wante
 
 
 @given(scale=st.integers(2, 4), seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_beyond_the_border_the_picture_is_mirrored_with_its_last_row(scale, seed):
     image = np.random.default_rng(seed).random((12, 12, 1))
     mirrored = np.pad(image, ((12, 12), (12, 12), (0, 0)), "symmetric")

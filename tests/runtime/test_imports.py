@@ -8,12 +8,10 @@ import pnen_runtime
 
 HEAVY = ["torch", "onnx", "onnxruntime", "tensorrt", "tensorrt_rtx", "pycuda", "rich", "pnen_train", "pnen_export"]
 PROBE = """
-import json, sys, time
-begin = time.process_time()
+import json, sys
 import {module}
-seconds = time.process_time() - begin
 from pnen_runtime.cli import peak_bytes_so_far
-print(json.dumps([seconds, peak_bytes_so_far(), [name for name in sys.modules if "." not in name]]))
+print(json.dumps([peak_bytes_so_far(), [name for name in sys.modules if "." not in name]]))
 """
 
 
@@ -26,9 +24,8 @@ def test_import_is_light_and_loads_no_framework(module):
                                   stdout=subprocess.PIPE).stdout)
         for _ in range(3)
     ]  # fmt: skip
-    assert not set(HEAVY) & set(runs[0][2])
-    assert min(seconds for seconds, *_ in runs) < 0.2
-    assert min(peak for _, peak, _ in runs) < 60e6
+    assert not set(HEAVY) & set(runs[0][1])  # which is what takes long; tools/bench_start.py has the seconds
+    assert min(peak for peak, _ in runs) < 60e6
 
 
 def test_all_is_what_is_public():

@@ -31,7 +31,7 @@ def image(*shape, dtype="uint8"):
     return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, True)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(height=st.integers(16, 70), width=st.integers(16, 70))
 def test_any_size_comes_back_whole(card, height, width):
     picture = image(height, width, 3)
@@ -65,7 +65,7 @@ def test_a_grey_network_takes_grey_only(model):
 
 
 @given(strengths=st.lists(st.floats(0, 1), min_size=2, max_size=4).map(sorted))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_more_strength_is_more_change(card, strengths):
     smoother = Smoother("toy", backend=Stand(card(), lambda batch: 1 - batch))
     picture = image(33, 47, 3).astype(int)

@@ -30,7 +30,7 @@ def test_the_authors_grid_on_a_bsd_image():
     assert len(starts(481, 96, 40)) == 11
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(height=sides, width=sides, tile=st.integers(16, 90) | st.just("whole"), data=st.data(),
        dtype=st.sampled_from(["uint8", "uint16"]), channels=st.sampled_from([1, 3]),
        blend=st.sampled_from(["uniform", "feather"]), batch=st.integers(1, 4))  # fmt: skip

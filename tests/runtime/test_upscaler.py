@@ -49,7 +49,7 @@ def test_an_array_comes_back_enlarged_in_its_own_kind(card, shape, dtype):
 
 
 @given(channels=st.sampled_from([1, 2, 3, 4]), height=st.integers(2, 8), width=st.integers(2, 8))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_with_a_network_that_does_nothing_every_channel_is_bicubic(card, channels, height, width):
     image = smooth_colours(4 * height, 4 * width, channels)
     large = Upscaler("toy", backend=Stand(card, lambda batch: batch)).run(image)

@@ -86,7 +86,7 @@ def test_a_hostile_pickle_is_refused_without_being_run(tmp_path, writer):
 
 
 @given(cut=st.floats(0, 0.999), noise=st.binary(max_size=8))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_a_torn_file_is_refused(tmp_path_factory, cut, noise):
     path = tmp_path_factory.mktemp("torn") / "model.pt"
     save_checkpoint(path, Checkpoint("pnen", {}, {"weight": torch.rand(40, 40)}))

@@ -17,7 +17,7 @@ def coded(height, width, image=0):
 
 
 @given(height=st.integers(16, 40), width=st.integers(16, 40), seed=st.integers(0, 999), step=st.integers(0, 10**6))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_input_and_target_show_the_same_place_in_the_same_way(height, width, seed, step):
     pairs = [coded(height, width, 0), coded(width, height, 1)]
     inputs, targets = ((255 * part).round().long() for part in batch_of(on_device(pairs, CPU), 16, 3, seed, step))

@@ -63,14 +63,14 @@ def test_small_gradients_are_dropped_for_all_channels_together(photo):
 
 
 @given(colour=st.tuples(*[st.floats(0, 1)] * 3), height=st.integers(2, 20), width=st.integers(2, 20))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_a_flat_image_is_a_fixed_point(colour, height, width):
     image = np.broadcast_to(np.array(colour), (height, width, 3))
     np.testing.assert_allclose(l0_smooth(image), image, atol=1e-12)
 
 
 @given(seed=st.integers(0, 99), height=st.integers(2, 20), width=st.integers(2, 20), strength=st.floats(1e-4, 1))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_mean_of_every_channel_is_kept(seed, height, width, strength):
     image = np.random.default_rng(seed).random((height, width, 3))
     np.testing.assert_allclose(l0_smooth(image, strength).mean((0, 1)), image.mean((0, 1)), atol=1e-12)

@@ -21,13 +21,8 @@ def start(recipe, images, out, *options, processes=2):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *(launcher if processes > 1 else []), "-m", "pnen_train.cli", "run"]
     command += [str(recipe), str(images), "--out", str(out), "--device", "cpu", "--threads", "1", *map(str, options)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        _, log = process.communicate(timeout=120)
-        return process.returncode, log
-    except subprocess.TimeoutExpired:
-        process.terminate()  # the launcher ends its processes
-        raise
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return done.returncode, done.stderr
 
 
 def rows(out):

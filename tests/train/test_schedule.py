@@ -4,7 +4,7 @@ import random
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pnen_train.config import Optimiser
@@ -25,7 +25,6 @@ def run(schedule, losses):
 
 
 @given(losses=st.lists(st.floats(0.5, 2), min_size=1, max_size=60), patience=st.integers(0, 4))
-@settings(deadline=None)
 def test_plateau_rule_is_that_of_pytorch(losses, patience):
     plan = Optimiser(epoch_steps=3, patience=patience)
     adam = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=plan.learning_rate)
@@ -77,7 +76,6 @@ def test_warmup_rises_evenly(kind):
 
 
 @given(stop=st.integers(1, 200), seed=st.integers(0, 9))
-@settings(deadline=None)
 def test_a_schedule_goes_on_from_its_state(stop, seed):
     plan, losses = Optimiser(epoch_steps=7, patience=1), random.Random(seed)
     whole = Schedule(plan)

@@ -68,7 +68,7 @@ def test_it_agrees_with_a_second_assembly_and_a_direct_solver(photo, name, given
 
 
 @given(seed=st.integers(0, 99), height=st.integers(2, 12), width=st.integers(2, 12), strength=st.floats(0, 1e4))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_one_channel_agrees_too(seed, height, width, strength):
     image = np.random.default_rng(seed).random((height, width, 1))
     np.testing.assert_allclose(sd_smooth(image, strength), assembled(image, strength), atol=5e-5)
@@ -110,14 +110,14 @@ def test_every_step_lowers_the_energy(photo, name, nu):
 
 
 @given(colour=st.tuples(*[st.floats(0, 1)] * 3), height=st.integers(2, 20), width=st.integers(2, 20))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_a_flat_image_is_a_fixed_point(colour, height, width):
     image = np.broadcast_to(np.array(colour), (height, width, 3))
     np.testing.assert_allclose(sd_smooth(image), image, atol=TOLERANCE)
 
 
 @given(seed=st.integers(0, 99), height=st.integers(2, 20), width=st.integers(2, 20), strength=st.floats(0, 1e4))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_mean_and_range_of_every_channel_are_kept(seed, height, width, strength):
     image = np.random.default_rng(seed).random((height, width, 3))
     result = sd_smooth(image, strength, steps=4)

@@ -40,7 +40,7 @@ def test_denoising_is_in_the_grey_of_bt601(images, photo):
 
 
 @given(sigma=st.floats(1, 80), seed=st.integers(0, 99), step=st.integers(0, 999))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_training_noise_is_gaussian_of_this_sigma_and_neither_clipped_nor_rounded(sigma, seed, step):
     black = np.zeros((40, 44, 1), np.uint8)
     inputs, targets = batch_of(on_device([(black, black)], CPU), 32, 16, seed, step, noise=sigma)
@@ -93,7 +93,7 @@ def test_super_resolution_takes_luma_in_studio_swing_and_grey_files_as_they_are(
 
 
 @given(height=st.integers(12, 40), width=st.integers(12, 40), scale=st.integers(2, 4), seed=st.integers(0, 9))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_inputs_are_lowered_and_enlarged_without_rounding_and_cropped_to_a_multiple(height, width, scale, seed):
     luma = np.random.default_rng(seed).integers(0, 256, (height, width, 1), dtype=np.uint8)
     image, target = lower(luma, scale)

@@ -41,7 +41,7 @@ def wmf(image, radius=10, sigma=50.0, backend="exact"):
 
 
 @given(image=IMAGES, radius=st.integers(1, 12), sigma=st.sampled_from([0.3, 5.0, 50.0, 1e4]))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_it_is_what_its_definition_says(image, radius, sigma):
     np.testing.assert_array_equal(wmf(image, radius, sigma), defined(image, radius, sigma))
 
@@ -79,7 +79,7 @@ def test_a_wide_sigma_makes_it_a_plain_median(photo):
 
 
 @given(image=IMAGES, radius=st.integers(1, 12))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_a_narrow_sigma_changes_nothing(image, radius):
     np.testing.assert_array_equal(wmf(image, radius, 0.1), image)
 
@@ -95,7 +95,7 @@ def test_turning_the_image_turns_the_result_and_no_bit_more(photo, turn):
 
 
 @given(image=IMAGES, radius=st.integers(1, 12), sigma=st.floats(0.01, 1e9))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_each_channel_keeps_to_the_levels_of_its_window(image, radius, sigma):
     result = wmf(image, radius, sigma)
     for y, x, c in np.ndindex(image.shape):

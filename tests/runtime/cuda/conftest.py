@@ -8,6 +8,7 @@ import importlib.util
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,12 +16,18 @@ from typing import Any
 
 import pytest
 
+from pnen_runtime import Card
+from pnen_runtime.backends.trt import open_trt
 from pnen_runtime.cuda.driver import first_gpu
+from pnen_runtime.engine_file import EngineFile
+
+from .stand_in_tensorrt import make_module
 
 HERE = Path(__file__).parent
 FLAGS = ["-std=c++17", "-O1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"]
 STUB = 'extern "C" __attribute__((visibility("default"))) int {}() {{ return 801; }}  // CUDA_ERROR_NOT_SUPPORTED\n'
 MEMORY = 1 << 30  # bytes of the stand-in
+TILES, WHOLE = [(1, 3, 16, 16), (4, 3, 32, 32), (4, 3, 32, 32)], [(1, 3, 16, 16), (1, 3, 64, 80), (1, 3, 64, 80)]
 ADAPTERS = {"pycuda": ("by_pycuda", "PyCuda"), "cuda-python": ("by_cuda_python", "CudaPython")}
 
 
@@ -50,6 +57,10 @@ class StandIn:
     def absent(self) -> None:
         """Be a driver without a GPU."""
         self.driver.stand_in_set(0, 0)
+
+    def number(self, gpu: int) -> None:
+        """Say that all memory lies on this GPU, until it is present anew."""
+        self.driver.stand_in_number(gpu)
 
     @contextmanager
     def refusing(self, function: str, code: int) -> Iterator[None]:
@@ -147,3 +158,24 @@ def cuda(gpu, open_one) -> Iterator[Any]:
     opened.close()
     if gpu is not None:
         assert (gpu.held, gpu.damage) == before, "not all was given back, or it was damaged at its ends"
+
+
+@pytest.fixture
+def opened(cuda, monkeypatch, tmp_path):
+    """opened(kind of TensorRT, plan=..., **engine fields) → backend and the stand-in module."""
+    backends = []
+
+    def open_one(kind: str = "tensorrt 10", plan: bytes = b"ptrt", dtype: str = "float32", version: str = "10.9.0.34"):
+        module = make_module(kind, cuda, [TILES, WHOLE], version, dtype)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.setattr(cuda, "close", lambda: None)  # the fixture closes it
+        flavour = "rtx" if "rtx" in kind else "tensorrt"
+        card = Card(network="flip", task={"filter": "none"}, tile=32, tile_step=20,
+                    engine={"flavour": flavour, "version": version})  # fmt: skip
+        backend = open_trt(EngineFile(tmp_path / "model.engine", plan, card), cuda=cuda)
+        backends.append(backend)
+        return backend, module
+
+    yield open_one
+    for backend in backends:
+        backend.close()

@@ -35,7 +35,7 @@ static const size_t GUARD = 64;           // bytes on either side of an allocati
 static std::recursive_mutex lock;
 static bool present = true;
 static size_t total = 1 << 30, used = 0;
-static int retained = 0, fault = 0, damage = 0, primary, module_handle;
+static int retained = 0, fault = 0, damage = 0, ordinal = 0, primary, module_handle;
 static std::map<Pointer, size_t> memory;
 static std::map<char*, size_t> pinned;
 static std::set<Stream*> streams;
@@ -133,6 +133,12 @@ CUDA cuMemAlloc_v2(Pointer* pointer, size_t size) {
     *pointer = (Pointer)start + SHIFT;
     memory[*pointer] = size;
     used += size;
+    return OK;
+}
+CUDA cuPointerGetAttribute(int* value, int which, Pointer pointer) {
+    ENTER(false)
+    if (which != 9 || !host(pointer)) return INVALID_VALUE;  // CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+    *value = ordinal;
     return OK;
 }
 static void look_for_damage(Pointer pointer, size_t size) {
@@ -340,7 +346,8 @@ CUDA cuGetProcAddress_v2(const char* name, void** function, int, unsigned long l
 }
 
 // For the tests.
-CUDA stand_in_set(int is_present, size_t memory_size) { present = is_present; total = memory_size; fault = 0; return OK; }
+CUDA stand_in_set(int is_present, size_t memory_size) { present = is_present; total = memory_size; fault = ordinal = 0; return OK; }
+CUDA stand_in_number(int number) { ordinal = number; return OK; }  // of the GPU on which all memory is said to lie
 CUDA stand_in_refuse(const char* name, int code) { refusals[name] = code; return OK; }  // until it is OK again
 CUDA stand_in_damage() { for (auto [pointer, size] : memory) look_for_damage(pointer, size); return damage; }
 CUDA stand_in_held() {  // all that was not given back

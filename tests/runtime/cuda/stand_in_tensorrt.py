@@ -30,13 +30,16 @@ class Context:
     def __init__(self, engine: Any, owns_memory: bool):
         assert not owns_memory, "the scratch memory is for the runtime to give"
         self._engine, self.profile, self.shape, self.scratch, self.addresses = engine, None, None, None, {}
-        self.executions = 0
+        self.executions, self.refused = 0, None
         engine.contexts.append(self)
 
     def set_optimization_profile_async(self, number: int, stream: int) -> bool:
         assert stream
+        if not 0 <= number < len(self._engine.sizes) or self._engine.refuses_profiles:
+            self._engine.logger.log(Severity.ERROR, "a profile\nin use")
+            raise RuntimeError("Error in set optimization profile async.")  # the module never returns False here
         self.profile, self.shape = number, None
-        return 0 <= number < len(self._engine.sizes)
+        return True
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         assert name == "image" and self.profile is not None
@@ -46,8 +49,9 @@ class Context:
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         assert address
-        self.addresses[name] = address
-        return True
+        if name != self.refused:
+            self.addresses[name] = address
+        return name != self.refused
 
     def _use_scratch(self, pointer: int, size: int) -> None:
         self.scratch = (pointer, size)
@@ -61,7 +65,7 @@ class Context:
         self.executions += 1
         queue = SimpleNamespace(handle=stream)
         pointer, size = self.scratch
-        assert size >= SCRATCH * prod(self.shape)
+        assert pointer and size >= SCRATCH * prod(self.shape)
         cuda.fill(pointer, size, queue)
         batch, channels, high, wide = self.shape
         for plane in range(batch * channels):
@@ -95,7 +99,7 @@ class Engine:
     def __init__(self, logger: Any, sizes: list, cuda: Any, dtype: str):
         self.logger, self.sizes, self.cuda, self._dtype = logger, sizes, cuda, dtype
         self.contexts: list[Context] = []
-        self.fails = False
+        self.fails = self.refuses_profiles = False
         self.num_io_tensors, self.num_optimization_profiles = 2, len(sizes)
 
     def get_tensor_name(self, index: int) -> str:
@@ -157,6 +161,9 @@ def make_module(kind: str, cuda: Any, sizes: list, version: str, dtype: str = "f
 
     class Runtime:
         def __init__(self, logger: Any):
+            if version.startswith("0"):
+                logger.log(Severity.ERROR, "CUDA initialization failure with error: 35")
+                raise TypeError("pybind11::init(): factory function returned nullptr")
             self._logger, self.engine_host_code_allowed = logger, False
 
         def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:

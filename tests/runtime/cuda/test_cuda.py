@@ -219,7 +219,7 @@ def test_time_is_told_between_events(cuda):
         pointer = upload(cuda, stream)
         cuda.record(end, stream)
         cuda.synchronize(end)
-        assert 0 <= cuda.milliseconds(start, end) < 10_000
+        assert cuda.milliseconds(start, end) >= 0
         with pytest.raises(PnenError):
             cuda.milliseconds(start, cuda.event())
         cuda.free(pointer)

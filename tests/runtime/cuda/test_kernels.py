@@ -17,7 +17,7 @@ from pnen_runtime.tiles import smooth_tiled, starts, tile_weights
 
 KINDS = {"u8": "uint8", "u16": "uint16", "f16": "float16", "f32": "float32", "f64": "float64"}
 FOLDER = Path(pnen_runtime.cuda.__file__).parent
-many = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 kinds, sides, seeds = st.sampled_from(sorted(KINDS)), st.integers(1, 70), st.integers(0, 2**32 - 1)
 
 
