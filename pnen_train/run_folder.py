@@ -36,17 +36,18 @@ class RunFolder:
         write_text(self.metrics, b"".join(row for row in rows if 0 < _step(row) <= step).decode())
         self._events = Events(self.path, step + 1)
 
-    def note(self, row: dict[str, float], picture: NDArray[np.uint8]) -> None:
-        """Keep the figures of one evaluation and its picture, (H, W, 3)."""
+    def note(self, row: dict[str, float], picture: NDArray[np.uint8] | None = None) -> None:
+        """Keep the figures of some steps; of an evaluation its picture too, (H, W, 3)."""
         step = int(row["step"])
         finite = {key: value if math.isfinite(value) else None for key, value in row.items()}
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(finite) + "\n")
-        write_image(self.pictures / f"{step:07}.png", picture)
         assert self._events is not None, "expected start() first"
         for key in row.keys() - {"step"}:
             self._events.scalar(key, row[key], step)
-        self._events.image("input, output, target", picture, step)
+        if picture is not None:
+            write_image(self.pictures / f"{step:07}.png", picture)
+            self._events.image("input, output, target", picture, step)
 
     def close(self) -> None:
         """No more notes."""

@@ -42,8 +42,8 @@ class State:
     step: int = 0
     best: float = -math.inf  # dB, of the validations
     seconds: float = 0.0
-    loss: float = math.nan  # of the last step that was read
-    errors: list[float] = field(default_factory=list)  # of the steps since the last evaluation
+    losses: list[float] = field(default_factory=list)  # of the steps since the last row of metrics
+    errors: list[float] = field(default_factory=list)  # mean square errors of the same steps
 
     @classmethod
     def fresh(cls, recipe: Recipe, pairs: Sequence[Pair], device: torch.device) -> "State":
@@ -98,7 +98,7 @@ class State:
             log.warning("%s: trained with --threads %d so far, now with %d: the weights will differ in their last bits "
                         "from an uninterrupted run's", path, threads, torch.get_num_threads())  # fmt: skip
         return cls(recipe, model, optimiser, schedule, images, record, averaged, found.step, best,
-                   kept.get("seconds", 0.0), kept.get("loss", math.nan), kept.get("errors", []))  # fmt: skip
+                   kept.get("seconds", 0.0), kept.get("losses", []), kept.get("errors", []))  # fmt: skip
 
     @property
     def finished(self) -> bool:
@@ -129,7 +129,7 @@ class State:
             "schedule": self.schedule.state(),
             "recipe": json.dumps(asdict(self.recipe)),
             "threads": torch.get_num_threads(),
-            **{key: getattr(self, key) for key in ("images", "best", "seconds", "loss", "errors")},
+            **{key: getattr(self, key) for key in ("images", "best", "seconds", "losses", "errors")},
         }
         if self.averaged is not None:
             resume["weights"] = self.model.state_dict()

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from .tasks import at_each_strength, task_of
 Watch = Callable[[int, float, float], None]  # step, loss, PSNR of the batch in dB
 Report = Callable[[int, Scores, float], None]  # step, validation scores, steps per second so far
 READ_EVERY, READ_SELDOM = {"cpu": 1}, 20  # steps after which losses are read; a GPU need not wait for each
+NOTE_EVERY = 50  # steps: a row of metrics, with the means of these steps
 
 
 class Stopped(KeyboardInterrupt):
@@ -79,7 +81,14 @@ def train(
     images, objective = on_device(pairs, place), objective_of(state, place, processes)
     run, unread = recipe.run, []
     every = READ_EVERY.get(place.type, READ_SELDOM)
-    reading = (every, run.evaluate_every, run.checkpoint_every, recipe.optimiser.epoch_steps, recipe.optimiser.steps)
+    reading = (
+        every,
+        NOTE_EVERY,
+        run.evaluate_every,
+        run.checkpoint_every,
+        recipe.optimiser.epoch_steps,
+        recipe.optimiser.steps,
+    )
     processes.wait()  # all have read what the first will now write
     if processes.leads:
         files.start(recipe, state.step)
@@ -94,10 +103,13 @@ def train(
                     take_in(state, unread, processes, watch)
                     ends = processes.any(interrupted()), processes.any(time.monotonic() >= deadline)
                 state.seconds += time.perf_counter() - began
-                if state.step % run.evaluate_every == 0 or state.finished:
-                    if processes.leads:
-                        note(state, validation, place, files, report)
-                    state.errors = []
+                evaluated = state.step % run.evaluate_every == 0 or state.finished
+                if evaluated or state.step % NOTE_EVERY == 0:
+                    row = figures(state)
+                    if processes.leads and evaluated:
+                        note(state, row, validation, place, files, report)
+                    elif processes.leads:
+                        files.note(row)
                 if processes.leads and (state.step % run.checkpoint_every == 0 or state.finished or any(ends)):
                     save_checkpoint(files.last, state.checkpoint(resumable=True))
                 if any(ends) and not state.finished:
@@ -117,19 +129,31 @@ def take_in(state: State, unread: list[tuple[Tensor, Tensor]], processes: Proces
         if not math.isfinite(loss):
             raise PnenError(f"the loss is not finite at step {step}; lower learning_rate, or train in fp32")
         state.schedule.saw(loss, step)
+        state.losses.append(loss)
         state.errors.append(error)
-        state.loss = loss
         watch(step, loss, decibels(error))
     unread.clear()
 
 
-def note(state: State, validation: Sequence[Pair], device: torch.device, files: RunFolder, report: Report) -> None:
-    """Validate, and keep the figures and, where it is the best so far, the network."""
+def figures(state: State) -> dict[str, float]:
+    """A row of metrics, with means over the steps since the row before; the next row's steps begin."""
+    row = {"step": state.step, "loss": fmean(state.losses), "train_psnr": decibels(fmean(state.errors)),
+           "rate": state.schedule.rate(state.step), "seconds": round(state.seconds, 1)}  # fmt: skip
+    state.losses, state.errors = [], []
+    return row
+
+
+def note(
+    state: State,
+    row: dict[str, float],
+    validation: Sequence[Pair],
+    device: torch.device,
+    files: RunFolder,
+    report: Report,
+) -> None:
+    """Validate, and keep the figures, with those of training in `row`, and the network where it is the best so far."""
     scores, picture = validate(state, validation, device)
-    row = {"step": state.step, "loss": state.loss, "train_psnr": decibels(float(np.mean(state.errors))),
-           "rate": state.schedule.rate(state.step), "psnr": scores.psnr, "ssim": scores.ssim,
-           "seconds": round(state.seconds, 1)}  # fmt: skip
-    files.note(row, picture)
+    files.note(row | {"psnr": scores.psnr, "ssim": scores.ssim}, picture)
     report(state.step, scores, state.step / state.seconds)
     state.training["validation"] = scores.record()
     if scores.psnr > state.best:

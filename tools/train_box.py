@@ -126,7 +126,7 @@ def pack(run: Path, out: Path, found: dict[str, object]) -> None:
     write_text(out / "box.json", json.dumps(found, indent=1))
     metrics = run / "metrics.jsonl"
     rows = [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.is_file() else []
-    if rows:
+    if rows := [row for row in rows if "psnr" in row]:
         with replace_when_done(out / "curve.png") as temporary:
             training_curve(run.name, rows).savefig(temporary)
 

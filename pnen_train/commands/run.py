@@ -16,7 +16,7 @@ from pnen_runtime.errors import UsageError
 from ..checkpoint import load_checkpoint
 from ..config import Recipe, override, read_recipe
 from ..device import pick_device
-from ..evaluate import Scores
+from ..evaluate import Scores, evaluate
 from ..models import count_parameters
 from ..processes import joined
 from ..progress import bar, say
@@ -92,6 +92,9 @@ def command(
         shared = f" and {processes.count - 1} more" if processes.count > 1 else ""
         say(f"{name}: {count_parameters(network):,} parameters, {len(pairs)} images, scored on {len(held)}{origin}, "
             f"{place}{shared}, step {first} of {plan.optimiser.steps}, into {out}")  # fmt: skip
+        if processes.leads:
+            idle = evaluate(task.nothing, held, task.shave, quantise=False)
+            say(f"{task.nothing_name}: PSNR {idle.psnr:.2f} dB, SSIM {idle.ssim:.4f}")
 
         def report(step: int, scores: Scores, rate: float) -> None:
             say(f"step {step}: PSNR {scores.psnr:.2f} dB, SSIM {scores.ssim:.4f}, {rate:.3g} it/s")

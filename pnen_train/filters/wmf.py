@@ -28,8 +28,9 @@ def wmf_smooth(
         In levels of 0..255, from 0.01. A pixel q of p's window weighs exp(-|p - q|² / 2σ²), the square summed over
         channels. Higher smooths over stronger edges; a plain median in the end.
     backend
-        "opencv" gathers colours into 256 clusters: on photographs 39 to 52 dB from "exact". On images of one
-        channel both are equal.
+        "opencv" gathers colours into 256 clusters: with radius and sigma as they are, 42.6 to 55.7 dB from "exact" on
+        eight colour pictures of scikit-image and 39.5 to 54.9 dB on 36 other photographs, half of them above 47.9;
+        37.8 dB has been seen. On images of one channel both are equal.
 
     The median of a channel is the least level at which the weights up to it reach half of all.
     """

@@ -48,6 +48,8 @@ def test_a_run_leaves_its_folder_and_says_what_to_do_next(recipe_file, images, t
         in result.stderr
     )
     assert "export it with: pnen-export runs/tiny/best.pt" in result.stderr
+    idle = json.loads(call("evaluate", tmp_path / "runs/tiny/best.pt", images / "rocket.png", "--json").stdout)
+    assert f"doing nothing: PSNR {idle['doing nothing']['psnr']:.2f} dB, SSIM " in result.stderr
     found = load_checkpoint(tmp_path / "runs" / "tiny" / "last.pt")
     assert found.step == 3 and found.training["recipe"]["run"]["seed"] == 4
 

@@ -1,7 +1,9 @@
 """A bar on a terminal, plain lines in a log; devices by name; work in parallel."""
 
 import io
+import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -24,6 +26,51 @@ def shown(monkeypatch, terminal):
             if step == 7:
                 say("step 7: [bold]PSNR[/bold] 30 dB, " + "x" * 120)
     return text.getvalue()
+
+
+def logged(monkeypatch, seconds, figures="", **values):
+    """The lines of 10 steps, each so many seconds long, without a terminal."""
+    text, now = io.StringIO(), [0.0]
+    monkeypatch.setattr(progress, "console", Console(file=text, width=80))
+    with bar("targets", 10, figures, clock=lambda: now[0]) as advance:
+        for step in range(1, 11):
+            now[0] += seconds
+            advance(step, **{key: value * step for key, value in values.items()})
+    return text.getvalue().splitlines()
+
+
+def test_without_a_terminal_there_is_a_line_a_minute_with_means_rate_and_time_left(monkeypatch):
+    assert logged(monkeypatch, 5.9) == []
+    assert logged(monkeypatch, 20, "loss {loss:.1f}", loss=2) == [
+        "targets: 3 of 10, loss 4.0, 0.05 it/s, 0:02:20 left",
+        "targets: 6 of 10, loss 10.0, 0.05 it/s, 0:01:20 left",
+        "targets: 9 of 10, loss 16.0, 0.05 it/s, 0:00:20 left",
+    ]
+    assert logged(monkeypatch, 30)[-1] == "targets: 10 of 10, 0.0333 it/s, 0:00:00 left"
+
+
+def test_a_total_that_becomes_known_later_counts_from_then_on(monkeypatch):
+    text, now = io.StringIO(), [0.0]
+    monkeypatch.setattr(progress, "console", Console(file=text))
+    with bar("run", 400_000, clock=lambda: now[0]) as advance:
+        advance(0, 100)
+        now[0] = 60.0
+        advance(30)
+    assert text.getvalue() == "run: 30 of 100, 0.5 it/s, 0:02:20 left\n"
+
+
+@pytest.mark.parametrize("title", ["a", "pnen-l0-small-wmf_8-0.001-of-many-settings"])
+@pytest.mark.parametrize("total", [600, 400_000])
+def test_all_figures_of_a_training_fit_80_columns(monkeypatch, title, total):
+    text = io.StringIO()
+    monkeypatch.setattr(progress, "console", Console(file=text, force_terminal=True, width=80))
+    with bar(title, total, "loss {loss:.5f}  PSNR {psnr:.2f}", done=total - 3) as advance:
+        for step in (2, 1):
+            advance(total - step, loss=0.01234, psnr=31.234)
+            time.sleep(0.01)  # the bar has a clock of its own
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.getvalue()).rstrip().splitlines()[-1]
+    assert f"{total - 1}/{total}" in last and "loss 0.01234  PSNR 31.23" in last
+    assert re.search(r"[\d.e+]+ it/s left \d:\d\d:\d\d", last) and "…" not in last.removeprefix(title[:9] + "…")
 
 
 def test_a_log_file_has_only_the_lines_that_were_said(monkeypatch):

@@ -82,9 +82,9 @@ def test_a_run_killed_twice_ends_with_the_weights_of_an_uninterrupted_one(
         assert (ours.step, ours.sha256()) == (theirs.step, theirs.sha256())
     assert rows(killed) == rows(whole) and len(rows(whole)) == 5
 
-    lines = log.splitlines()  # no terminal: one line for each evaluation, nothing else
-    assert lines[0].startswith("tiny: ") and "into" in lines[0]
-    assert all(line.startswith("step ") and "PSNR" in line for line in lines[1:-1]) and len(lines) > 2
+    lines = [line for line in log.splitlines() if " of 40, loss" not in line]  # those of each minute, on a busy machine
+    assert lines[0].startswith("tiny: ") and "into" in lines[0] and lines[1].startswith("doing nothing: PSNR ")
+    assert all(line.startswith("step ") and "PSNR" in line for line in lines[2:-1]) and len(lines) > 3
     assert lines[-1].endswith(f"export it with: pnen-export {killed / 'best.pt'}")
 
 

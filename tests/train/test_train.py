@@ -4,6 +4,7 @@ import errno
 import json
 import signal
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -73,6 +74,33 @@ def test_tensorboard_reads_curves_and_pictures(whole):
         assert [event.step for event in events.Scalars(name)] == [4, 8, 12]
     assert [event.value for event in events.Scalars("psnr")] == pytest.approx([row["psnr"] for row in rows(whole)])
     assert len(events.Images("input, output, target")) > 0
+
+
+def test_every_50_steps_a_row_has_the_mean_loss_and_error_since_the_row_before(tmp_path, tiny, pairs):
+    seen, interrupting = [], False
+
+    def watch(step, loss, psnr):
+        seen.append((loss, 10 ** (-psnr / 10)))
+        if step == 70 and interrupting:
+            signal.raise_signal(signal.SIGINT)
+
+    recipe = tiny(optimiser={"steps": 120}, run={"evaluate_every": 80, "checkpoint_every": 999})
+    for folder, interrupting in (("whole", False), ("parts", True), ("parts", False)):
+        resume, going = (tmp_path / folder).is_dir(), pytest.raises(Stopped) if interrupting else nullcontext()
+        with going:
+            train(recipe, pairs[:3], pairs[3:], tmp_path / folder, device="cpu", resume=resume, watch=watch)
+    found = rows(tmp_path / "whole")
+    assert rows(tmp_path / "parts") == found
+    assert [(row["step"], "psnr" in row) for row in found] == [(50, False), (80, True), (100, False), (120, True)]
+    begins = 0
+    for row in found:
+        loss, error = np.mean(seen[:120][begins : row["step"]], axis=0)
+        assert row["loss"] == pytest.approx(loss) and row["train_psnr"] == pytest.approx(-10 * np.log10(error))
+        begins = row["step"]
+    events = EventAccumulator(str(tmp_path / "whole")).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [
+        (row["step"], pytest.approx(row["loss"])) for row in found]  # fmt: skip
+    assert [event.step for event in events.Scalars("psnr")] == [80, 120]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(whole, tmp_path, tiny, pairs):

@@ -90,7 +90,9 @@ def curve(run: TrainedRun) -> list[dict[str, Any]]:
     whole_lines = metrics.read_text("utf-8").rpartition("\n")[0].splitlines() if metrics.is_file() else []
     rows = [json.loads(line) for line in whole_lines]
     return [
-        {key: row[key] for key in ("step", "psnr", "seconds")} for row in rows if row["step"] <= run.checkpoint.step
+        {key: row[key] for key in ("step", "psnr", "seconds")}
+        for row in rows
+        if "psnr" in row and row["step"] <= run.checkpoint.step
     ]
 
 
