@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 from click.core import ParameterSource
 
+from pnen_runtime.backends.ort import import_onnxruntime
 from pnen_runtime.commands import Command
 from pnen_runtime.errors import BackendMissing, UsageError
 
@@ -155,7 +156,7 @@ def export_checkpoint(
 ) -> "tuple[list[Exported], Mismatch | None]":
     """Export, and print the tables; what was written, and the comparison that failed and ended it."""
     try:
-        import onnxruntime  # type: ignore[import-untyped] # noqa: F401
+        import_onnxruntime()
         import onnxscript  # noqa: F401
 
         from pnen_train.checkpoint import load_checkpoint
