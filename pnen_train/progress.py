@@ -17,6 +17,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from pnen_runtime.commands import printable
+
 console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")  # of several processes the first speaks
 
 
@@ -29,7 +31,7 @@ class Rate(ProgressColumn):
 
 def say(line: str) -> None:
     """Print a line above the bar, or into the log, as it is: not wrapped, coloured or read as markup."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -45,7 +47,7 @@ def bar(title: str, total: int, figures: str = "", done: int = 0) -> Iterator[Ca
     columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
     progress = Progress(*columns, console=console, transient=not figures, disable=not console.is_terminal)
     with progress:
-        task = progress.add_task(title, total=total, completed=done, figures="")
+        task = progress.add_task(printable(title), total=total, completed=done, figures="")
 
         def advance(done: int, _total: int = 0, **values: float) -> None:
             progress.update(task, completed=done, figures=figures.format(**values) if values else "")
