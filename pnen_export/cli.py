@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 from click.core import ParameterSource
 
-from pnen_runtime.commands import Command
+from pnen_runtime.backends.ort import import_onnxruntime
+from pnen_runtime.commands import Command, printable, say
 from pnen_runtime.errors import BackendMissing, UsageError
 
 if TYPE_CHECKING:
@@ -141,12 +142,13 @@ def build(source: Path, engine: str, *, folder: Path | None, quiet: bool, key_li
     with progress() as watch:
         made = make_engine(source, engine, folder=folder, key_limit=key_limit or None, watch=watch, **options)
     if isinstance(made, str):
-        click.echo(made, err=quiet)
+        say(made, err=quiet)
         return {}
     path, card = made
     if not quiet:
-        click.echo(f"written: {path} ({path.stat().st_size / 1e6:.1f} MB)")
-        click.echo("\n".join(engine_report(card)))
+        say(f"written: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+        for line in engine_report(card):
+            say(line)
     return {str(path): card}
 
 
@@ -155,7 +157,7 @@ def export_checkpoint(
 ) -> "tuple[list[Exported], Mismatch | None]":
     """Export, and print the tables; what was written, and the comparison that failed and ended it."""
     try:
-        import onnxruntime  # type: ignore[import-untyped] # noqa: F401
+        import_onnxruntime()
         import onnxscript  # noqa: F401
 
         from pnen_train.checkpoint import load_checkpoint
@@ -186,11 +188,14 @@ def export_checkpoint(
 def progress() -> Iterator[Callable[[str, int, int], None]]:
     """A bar on stderr: call what it gives with what is being done, the steps done and the steps in all."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+        yield lambda what, done, total: bar.update(
+            task, description=escape(printable(what)), completed=done, total=total
+        )
 
 
 def print_report(stem: str, files: "list[Exported]", failure: "Mismatch | None") -> None:
@@ -216,7 +221,7 @@ def print_report(stem: str, files: "list[Exported]", failure: "Mismatch | None")
         )
         click.echo(f"largest attention logit on the photograph: {files[0].card.max_logit:.3g}{worry}")
     for file in files:
-        click.echo(f"written: {file.path} ({file.path.stat().st_size / 1e6:.1f} MB)")
+        say(f"written: {file.path} ({file.path.stat().st_size / 1e6:.1f} MB)")
 
 
 if __name__ == "__main__":

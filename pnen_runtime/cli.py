@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import sys
 import time
@@ -13,13 +15,16 @@ from typing import Any, Literal
 import click
 
 from .backends import BACKENDS
-from .commands import Command
+from .commands import Command, say
+from .encode import check_format
 from .errors import ImageError, PnenError, UsageError
 from .image import read_image, result_mode, write_image
-from .photo import SUFFIXES, check_format
+from .photo import SUFFIXES, take_any_size
 from .smoother import MEMORY_MB, Smoother
 from .tiles import Progress
 from .upscaler import Upscaler
+
+NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what will fail for every other picture too
 
 
 def parse_tile(text: str) -> int | Literal["whole"]:
@@ -71,25 +76,25 @@ def smooth(source: Path, target: Path, model: str, strength: float, force: bool,
     OUT is a file or a folder; in a folder the pictures keep their names. What a model was trained for is what it does:
     one for super-resolution enlarges.
     """
+    take_any_size()
     pairs = pair_files(source, target)
     refuse_overwriting(pairs, force)
     failed = []
     with Smoother(model, **settings) as smoother:
-        click.echo(smoother.info)
+        say(str(smoother.info))
         runs = Upscaler(smoother) if "scale" in smoother.card.task else smoother
         if source.is_dir():
             target.mkdir(parents=True, exist_ok=True)
         many = len(pairs) > 1
-        # print, since click.echo would write into the bar
         with progress_bar("pictures" if many else "tiles") as show:
             for number, (picture, output) in enumerate(pairs, 1):
                 try:
-                    print(smooth_file(runs, picture, output, strength, None if many else show))
+                    say(smooth_file(runs, picture, output, strength, None if many else show))
                 except ImageError as error:
                     if not source.is_dir():
                         raise
                     failed.append(picture.name)
-                    print(f"failed {error}", file=sys.stderr)
+                    say(f"failed {error}", err=True)
                 if many and show:
                     show(number, len(pairs))
     if failed:
@@ -102,14 +107,17 @@ def smooth_file(
     """Smooth one file; the line to say about it."""
     began = time.perf_counter()
     try:
-        image = read_image(picture)
-        check_format(output, result_mode(image))
+        image, scale = read_image(picture), getattr(smoother, "scale", 1)
+        check_format(output, result_mode(image), image.width * scale, image.height * scale)
         result = smoother.run(image, strength=strength, progress=progress)
+        write_image(output, result)
     except ImageError as error:
         raise ImageError(str(error) if str(error).startswith(str(picture)) else f"{picture}: {error}") from error
     except OSError as error:
-        raise ImageError(f"{picture}: {error.strerror or error}") from error
-    write_image(output, result)
+        if error.errno in NO_MORE:
+            raise
+        where = output if error.filename == str(output) else picture
+        raise ImageError(f"{where}: {error.strerror or error}") from error
     seconds = time.perf_counter() - began
     peak = peak_bytes_so_far() / 1e6
     return f"{picture} -> {output}  {result.width}x{result.height} in {seconds:.1f} s, peak {peak:.0f} MB"
@@ -125,17 +133,19 @@ def pair_files(source: Path, target: Path) -> list[tuple[Path, Path]]:
         raise UsageError(f"{source} is a folder, so {target} must be one too")
     pictures = []
     for file in sorted(source.iterdir()):
+        if file.name.startswith("."):
+            continue  # other systems keep notes and previews there
         if file.is_file() and file.suffix.lower() in SUFFIXES:
             pictures.append((file, target / file.name))
         else:
-            click.echo(f"skipped {file}: {'a folder' if file.is_dir() else 'not a picture'}", err=True)
+            say(f"skipped {file}: {'a folder' if file.is_dir() else 'not a picture'}", err=True)
     if not pictures:
         raise UsageError(f"{source} has no pictures ({', '.join(sorted(SUFFIXES))})")
     return pictures
 
 
 def refuse_overwriting(pairs: list[tuple[Path, Path]], force: bool) -> None:
-    existing = [output for _, output in pairs if output.exists()]
+    existing = [output for _, output in pairs if os.path.lexists(output)]  # a link that leads nowhere, too
     if existing and not force:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise UsageError(f"{existing[0]}{more} would be overwritten; choose another OUT, or add --force")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import logging
+import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,8 +22,40 @@ class Failure(click.ClickException):
     """One line on stderr, and an exit code."""
 
     def __init__(self, message: str, exit_code: int):
-        super().__init__(" ".join(message.split()))
+        super().__init__(printable(" ".join(message.split())))
         self.exit_code = exit_code  # type: ignore[misc]
+
+
+def printable(text: str) -> str:
+    """One line that any terminal shows as it is: names and cards may hold escape sequences and broken characters."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
+    )
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Print a line; what the terminal's encoding lacks is shown by its number."""
+    # print and not click.echo, which would write into a progress bar
+    stream = sys.stderr if err else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    print(printable(line).encode(encoding, "backslashreplace").decode(encoding), file=stream)
+
+
+class Plain(logging.StreamHandler[Any]):
+    """Warnings on stderr as Python prints them by default, but for what a terminal would obey."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage(), err=True)
+
+
+@contextmanager
+def _warnings_shown() -> Iterator[None]:
+    log = logging.getLogger("pnen")
+    if not log.hasHandlers():
+        log.addHandler(Plain(logging.WARNING))
+    with warnings.catch_warnings():  # Pillow's, about metadata: without the place in its source
+        warnings.showwarning = lambda message, *_, **__: log.warning("%s", message)
+        yield
 
 
 class Reporting(click.Command):
@@ -53,7 +88,7 @@ class Reporting(click.Command):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _reported(ctx):
+        with _warnings_shown(), _reported(ctx):
             return super().invoke(ctx)
 
 

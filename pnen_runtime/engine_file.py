@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -143,14 +142,14 @@ def rebuild(engine: Path) -> None:
         raise EngineError(
             f"{engine} cannot be built again: {onnx} is not there; export the checkpoint with pnen-export"
         )
-    import subprocess
+    from .child import run_module  # here, since few programs start processes
 
     try:
         card: Card | None = read_engine(engine).card
     except (EngineError, OSError):  # torn: all that is left is its sidecar
         card = _card_beside(engine)
     words = rebuild_command(engine, card)
-    done = subprocess.run([sys.executable, "-m", "pnen_export.cli", *words[1:]], capture_output=True, text=True)
+    done = run_module("pnen_export.cli", str(onnx.resolve()), *words[2:])
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
         raise EngineError(f"{engine} cannot be built again by {shlex.join(words)}: {reason}")

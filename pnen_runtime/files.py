@@ -6,16 +6,18 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+LONGEST_SUFFIX = 16  # bytes
 
 
 @contextmanager
 def replace_when_done(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary name beside `path` to write to; it takes the place of `path` when the block ends well.
 
-    The temporary name keeps the suffix, since image and model writers choose the format by it. A block that raises, or
-    writes nothing, leaves `path` as it was and no temporary file.
+    The temporary name keeps a short suffix, since writers choose the format by it, and is no longer than names may be.
+    A block that raises, or writes nothing, leaves `path` as it was and no temporary file.
 
     Raises
     ------
@@ -27,7 +29,8 @@ def replace_when_done(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(asked))
     if path.exists() and not path.is_file():  # replacing /dev/null would delete it
         raise OSError(errno.EINVAL, "not a regular file", str(asked))
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ""
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp{suffix}")
     try:
         yield temporary
         with open(temporary, "rb+") as written:
@@ -42,7 +45,7 @@ def replace_when_done(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
     """Write `data` to `path`, whole or not at all."""
     with replace_when_done(path) as temporary:
         temporary.write_bytes(data)
@@ -54,10 +57,11 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name outlive a power cut, where the system can open a folder."""
+    """Make the new name outlive a power cut, where the system can open a folder and the user may read it."""
     if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with suppress(PermissionError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

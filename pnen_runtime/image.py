@@ -129,6 +129,7 @@ def _from_pil(image: PIL.Image.Image, minimum_side: int) -> Picture:
         if image.mode in ("P", "L", "RGB") and "transparency" in info:
             seen = "LA" if image.mode == "L" else "RGBA"
             del info["transparency"]  # it named a colour; now it is a channel
+        info.pop("background", None)  # it named one too
         if image.mode in OWN_PROFILE:
             info.pop("icc_profile", None)
         pixels = np.asarray(image if seen == image.mode else image.convert(seen))

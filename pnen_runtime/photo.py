@@ -2,56 +2,89 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .encode import FORMATS, encode
 from .errors import ImageError
-from .files import replace_when_done
+from .files import write_bytes
 
 if TYPE_CHECKING:
     import PIL.Image
 
-SUFFIXES = (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp")
+SUFFIXES = tuple(FORMATS)
+# What is opened: no format that starts another program (EPS), fetches something or was never looked at here.
+OPENED = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "GIF", "BMP", "PPM", "TGA", "JPEG2000", "AVIF", "HEIF")
 log = logging.getLogger("pnen")
 
 
 def read_image(path: str | os.PathLike[str]) -> PIL.Image.Image:
     """Read an image file whole, turned upright as its EXIF data says; of an animation, the first frame.
 
+    Whatever its name says, the file is one of the formats that are written too (HEIF, where a plug-in of Pillow is
+    registered). What cannot be read of the metadata is left out, and the log says so.
+
     Raises
     ------
     ImageError
-        The file is no image, or is truncated.
+        The file is no such image, is truncated, or has more pixels than `PIL.Image.MAX_IMAGE_PIXELS` lets pass: set
+        that to None for pictures of any size (the commands do).
     OSError
         The file is missing or may not be read.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     path = Path(path)
+    Image.init()
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=[name for name in OPENED if name in Image.OPEN]) as image:
             _say_what_is_lost(path, image)
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            return image.copy() if upright is None else upright
+            return _upright(path, image)
     except UnidentifiedImageError:
-        raise ImageError(f"{path}: expected an image, got something else or a broken header") from None
+        hint = "; convert it to .jpg or .png first" if path.suffix.lower() in (".heic", ".heif") else ""
+        raise ImageError(f"{path}: expected an image, got something else or a broken header{hint}") from None
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: {error}; set PIL.Image.MAX_IMAGE_PIXELS = None to take it all the same") from error
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # decoders raise nearly anything on broken data
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise ImageError(f"{path}: the image cannot be read: {error}") from error
+        raise ImageError(f"{path}: the image cannot be read: {error or type(error).__name__}") from error
+
+
+def take_any_size() -> None:
+    """Let this process open pictures of any size: for commands, whose user knows what he gives them."""
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None
+
+
+def _upright(path: Path, image: PIL.Image.Image) -> PIL.Image.Image:
+    """A copy, turned as its EXIF data says; without them where they are broken: the picture counts."""
+    from PIL import ImageOps
+
+    try:
+        upright = ImageOps.exif_transpose(image)
+    except Exception as error:
+        log.warning("%s: its EXIF data are broken and left out (%s)", path, error)
+        upright = image.copy()
+        upright.info.pop("exif", None)
+    return image.copy() if upright is None else upright
 
 
 def _say_what_is_lost(path: Path, image: PIL.Image.Image) -> None:
-    if getattr(image, "is_animated", False) and image.format != "MPO":  # phones put a preview behind the photo
-        log.warning("%s: only the first of %d frames is taken", path, getattr(image, "n_frames", 0))
+    try:
+        frames = getattr(image, "n_frames", 1)
+    except Exception:  # what is behind the first frame is broken
+        frames = 1
+    if frames > 1 and image.format != "MPO":  # phones put a preview behind the photo
+        log.warning("%s: only the first of %d frames is taken", path, frames)
     if image.mode.startswith("RGB") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
         log.warning("%s: 16-bit colour is read as 8 bits; give an array to keep it", path)
 
@@ -59,8 +92,9 @@ def _say_what_is_lost(path: Path, image: PIL.Image.Image) -> None:
 def write_image(path: str | os.PathLike[str], image: PIL.Image.Image | np.ndarray) -> None:
     """Write a PIL image, or a uint8 (H, W, 1|3|4) or uint16 (H, W) array, in the format that the suffix names.
 
-    The ICC profile and EXIF data in `image.info` are kept; JPEG is written at quality 95 without colour subsampling.
-    The file appears whole or not at all.
+    The ICC profile, EXIF data, XMP and resolution in `image.info` are kept, as far as the format takes them: what it
+    does not is named in the log. JPEG is written at quality 95 without colour subsampling. The file appears whole or
+    not at all.
 
     Raises
     ------
@@ -70,35 +104,7 @@ def write_image(path: str | os.PathLike[str], image: PIL.Image.Image | np.ndarra
         The disk is full, or the place may not be written to.
     """
     path, image = Path(path), _to_pil(image) if isinstance(image, np.ndarray) else image
-    check_format(path, image.mode)
-    with replace_when_done(path) as temporary, open(temporary, "wb+") as file:
-        _encode(path, image, file)
-
-
-def check_format(path: Path, mode: str) -> None:
-    """Raise ImageError now where `write_image` would after a long run: the format cannot hold this mode."""
-    from PIL import Image
-
-    _encode(path, Image.new(mode, (1, 1)), io.BytesIO())
-
-
-def _encode(path: Path, image: PIL.Image.Image, file: IO[bytes]) -> None:
-    from PIL import Image
-
-    Image.init()
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind not in Image.SAVE:
-        raise ImageError(f"{path}: expected a name that ends in .png, .jpg, .tif or the like, got {path.suffix!r}")
-    keep = {key: image.info[key] for key in ("icc_profile", "exif", "dpi") if image.info.get(key)}
-    if kind == "JPEG":
-        keep |= {"quality": 95, "subsampling": 0}
-    try:
-        image.save(file, kind, **keep)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            error.filename = error.filename or str(path)
-            raise
-        raise ImageError(f"{path}: cannot hold this image of mode {image.mode} ({error}); write .png") from error
+    write_bytes(path, encode(path, image))
 
 
 def _to_pil(array: np.ndarray) -> PIL.Image.Image:

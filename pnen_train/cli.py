@@ -6,6 +6,7 @@ import click
 
 from pnen_runtime.commands import Group
 from pnen_runtime.errors import BackendMissing
+from pnen_runtime.photo import take_any_size
 
 HELP = {
     "run": "Train the network of a recipe on a folder of pictures.",
@@ -26,6 +27,7 @@ class Subcommands(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in HELP:
             return None
+        take_any_size()
         try:
             return import_module(f"pnen_train.commands.{cmd_name}").command
         except ModuleNotFoundError as error:

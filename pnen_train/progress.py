@@ -21,6 +21,8 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from pnen_runtime.commands import printable
+
 PATIENCE = 60.0  # seconds from line to line where there is no terminal
 FIGURES = 70  # columns of a terminal that are not for the title: of a narrow one the figures get all but the title's 8
 console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")  # of several processes the first speaks
@@ -35,7 +37,7 @@ class Rate(ProgressColumn):
 
 def say(line: str) -> None:
     """Print a line above the bar, or into the log, as it is: not wrapped, coloured or read as markup."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -68,6 +70,7 @@ def _drawn(title: str, total: int, figures: str, done: int) -> Iterator[Callable
         columns += [TimeElapsedColumn(table_column=whole())]
     columns += [TextColumn("left"), TimeRemainingColumn(table_column=whole())]
     progress = Progress(*columns, console=console, transient=not figures)
+    title = printable(title)
     shown = title if len(title) <= (room := max(8, console.width - FIGURES)) else f"{title[: room - 1]}…"
     with progress:
         task = progress.add_task(shown, total=total, completed=done, figures="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class OrtBackend:
 
     def __init__(self, engine: Path, *, threads: int | None = None, why: str = "asked for"):
         try:
-            import onnxruntime  # type: ignore[import-untyped]
+            onnxruntime = import_onnxruntime()
         except ImportError as error:
             raise BackendMissing(
                 f'{engine} needs ONNX Runtime ({error}); install it: pip install "pnen[ort]"'
@@ -61,11 +62,20 @@ class OrtBackend:
         self._session = None
 
 
+def import_onnxruntime() -> Any:
+    """The module, imported here alone: with its telemetry off, unless the user's own environment says otherwise.
+
+    From 1.32 on it keeps a device id in the user's cache, and reports to its maker after some seconds.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return importlib.import_module("onnxruntime")
+
+
 def choose() -> tuple[str, str]:
     """The backend for ONNX files on this machine, and why."""
     why = "the file is ONNX"
     try:
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
     except ImportError:
         return "onnxruntime-cpu", why  # which says what to install
     if CUDA not in onnxruntime.get_available_providers():

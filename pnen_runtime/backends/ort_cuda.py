@@ -13,7 +13,7 @@ from ..cuda import Cuda, open_cuda
 from ..cuda.lane import Lane, Shape
 from ..errors import BackendMissing, EngineError
 from .gpu import GpuBackend
-from .ort import CPU, CUDA, open_session, read_card, reason
+from .ort import CPU, CUDA, import_onnxruntime, open_session, read_card, reason
 
 INSTALL = 'install it instead of onnxruntime: pip uninstall onnxruntime; pip install "pnen[ort-gpu]"'
 LANES = 2  # threads at once; each has a session with its own copy of the weights
@@ -26,7 +26,7 @@ def open_ort_cuda(engine: Path, why: str = "asked for", cuda: Cuda | None = None
     runs on the CPU instead. EngineError where the file is no model of ours.
     """
     try:
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
     except ImportError as error:
         raise BackendMissing(f"{engine} needs ONNX Runtime with CUDA ({error}); {INSTALL}") from error
     if CUDA not in onnxruntime.get_available_providers():

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pnen_runtime.commands import Command
+from pnen_runtime.commands import Command, say
 from pnen_runtime.tiles import Blend
 
 from ..checkpoint import load_checkpoint, save_checkpoint
@@ -64,7 +64,7 @@ def command(
         return click.echo(json.dumps(record, indent=1))
     click.echo(f"{'':24} PSNR dB    SSIM   SSIM box7   s/image   ({len(pairs)} images)")
     for name, s in rows.items():
-        click.echo(f"{name:24} {s.psnr:7.2f}  {s.ssim:.4f}      {s.ssim_box7:.4f}   {s.seconds:7.2f}")
+        say(f"{name:24} {s.psnr:7.2f}  {s.ssim:.4f}      {s.ssim_box7:.4f}   {s.seconds:7.2f}")
 
 
 def _watched(pairs: Sequence[Pair], advance: Any) -> Iterator[Pair]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pnen_runtime.commands import Command
+from pnen_runtime.commands import Command, say
 from pnen_runtime.errors import UsageError
 
 from ..filtering import filter_files
@@ -26,7 +26,7 @@ def command(name: str, source: Path, target: Path, settings: tuple[str, ...], fo
     with bar(f"filter {name}", len(paths)) as advance:
         values = dict(map(_setting, settings))
         written = filter_files(name, values, paths, target, folder=folder, force=force, progress=advance)
-    click.echo(f"written: {f'{len(written)} images and filter.json in ' if folder else ''}{target}")
+    say(f"written: {f'{len(written)} images and filter.json in ' if folder else ''}{target}")
 
 
 def _setting(text: str) -> tuple[str, float | str]:

@@ -1,8 +1,10 @@
 """Engine files: their cards, what does not fit a machine, and the command that builds them again."""
 
+import os
 import re
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -11,7 +13,7 @@ from pnen_export.cli import main
 from pnen_runtime import EngineError, UsageError
 from pnen_runtime.backends import open_backend
 from pnen_runtime.cuda.driver import Gpu
-from pnen_runtime.engine_file import misfit, read_engine, rebuild_command, sidecar
+from pnen_runtime.engine_file import misfit, read_engine, rebuild, rebuild_command, sidecar
 
 TILES, FULL_HD = [[1, 16, 16], [8, 32, 32], [8, 32, 32]], [[1, 16, 16], [1, 1080, 1920], [1, 1080, 1920]]
 ADA, HOPPER = Gpu("NVIDIA L4", "8.9"), Gpu("NVIDIA H200", "9.0")
@@ -114,3 +116,17 @@ def test_rebuilding_without_the_onnx_file_says_so(plan):
     path.write_bytes(b"junk")
     with pytest.raises(EngineError, match="cannot be built again: .*model.fp16.onnx is not there"):
         open_backend(path, rebuild_engine=True)
+
+
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("name", ["click.py", "json.py", "numpy.py", "tensorrt_rtx.py", "PIL.py", "pnen_export/cli.py"])
+def test_rebuilding_runs_no_code_of_the_current_folder(plan, tmp_path, monkeypatch, name, relative):
+    engine, proof, folder = plan(flavour="rtx"), tmp_path / "was-run", tmp_path / "downloads"
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_text(f"open({str(proof)!r}, 'w')")
+    (folder / name).with_name("__init__.py").write_text("")
+    engine.with_suffix(".onnx").write_bytes(b"foreign")
+    monkeypatch.chdir(folder)
+    with pytest.raises(EngineError, match="cannot be built again by pnen-export .*: Error"):
+        rebuild(Path(os.path.relpath(engine)) if relative else engine)
+    assert not proof.exists()

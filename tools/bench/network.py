@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pnen_export.record import make_card
+from pnen_runtime.backends.ort import import_onnxruntime
 from pnen_runtime.errors import BackendMissing
 from pnen_train.checkpoint import load_checkpoint
 
@@ -129,8 +130,9 @@ def product_rate(precision: str, repeats: int = 8, clock: Callable[[], float] = 
 
 
 def _onnxruntime_product(a: np.ndarray, b: np.ndarray):
-    import onnxruntime
     from onnx import helper
+
+    onnxruntime = import_onnxruntime()
 
     ends = [helper.make_tensor_value_info(name, 1, a.shape) for name in "abc"]
     graph = helper.make_graph([helper.make_node("MatMul", ["a", "b"], ["c"])], "product", ends[:2], ends[2:])

@@ -41,9 +41,10 @@ class Process:
     def __init__(self, job: dict[str, Any], settings: Settings, folder: Path, worker: str = "bench.worker"):
         self._log = open(folder / "log.txt", "a+b")  # noqa: SIM115 (closed with the process)
         self._log_start = self._log.seek(0, os.SEEK_END)
-        paths = os.pathsep.join([str(TOOLS), str(TOOLS.parent), os.environ.get("PYTHONPATH", "")])
+        paths = os.pathsep.join(filter(None, (str(TOOLS), str(TOOLS.parent), os.environ.get("PYTHONPATH"))))
         threads = str(settings.threads)
-        environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads,
+                                    "PYTHONSAFEPATH": "1"}  # fmt: skip
         python = settings.pythons.get(job["program"], sys.executable)
         words = [python, "-m", worker, json.dumps(job | {"threads": settings.threads})]
         self._process = subprocess.Popen(

@@ -147,8 +147,9 @@ def smooth(picture: Path, out: Path, engine: Path, *words: str) -> tuple[int, st
 
 def command(words: list[str]) -> tuple[int, str]:
     """Exit code of a program of ours, and the last line that it printed, an error before all else."""
-    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths})
+    paths = os.pathsep.join(filter(None, (str(ROOT), str(ROOT / "tools"), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONPATH": paths, "PYTHONSAFEPATH": "1"}  # nothing of the current folder is run
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
     lines = (done.stdout + done.stderr).strip().splitlines() or [""]
     return done.returncode, next((line for line in lines if line.startswith("Error: ")), lines[-1])
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pnen_export.inputs import photograph
-from pnen_runtime.backends.ort import CPU, CUDA, open_session
+from pnen_runtime.backends.ort import CPU, CUDA, import_onnxruntime, open_session
 from pnen_runtime.errors import PnenError
 from pnen_runtime.smoother import Smoother
 
@@ -101,8 +101,7 @@ def first_call(lab: Lab, subject: Subject) -> Figures:
 
 def nodes(lab: Lab, subject: Subject) -> Figures:
     """Which provider runs every node, by ONNX Runtime's own profile: what computes may not be on the CPU."""
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     folder, options = lab.scratch("profile"), onnxruntime.SessionOptions()
     options.enable_profiling, options.profile_file_prefix = True, str(folder / "profile")
     settings = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}

@@ -1,0 +1,102 @@
+"""What each image format can hold, and an image as the bytes of a file in it."""
+
+from __future__ import annotations
+
+import io
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import ImageError
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+log = logging.getLogger("pnen")
+
+
+@dataclass(frozen=True)
+class Format:
+    """One of Pillow's formats: without a look here it would write some modes as white, black or without alpha."""
+
+    name: str
+    modes: tuple[str, ...]  # whose pixels come back
+    side: int = 2**31 - 1  # pixels of the longest side that is written and read again
+
+
+COLOUR = ("1", "L", "LA", "P", "RGB", "RGBA")
+PNG = Format("PNG", (*COLOUR, "I;16"))
+JPEG = Format("JPEG", ("1", "L", "RGB", "CMYK", "YCbCr"), 65500)
+TIFF = Format("TIFF", (*COLOUR, "I;16", "I;16B", "I", "F", "PA", "CMYK", "YCbCr", "LAB", "RGBX"))
+JPEG2000 = Format("JPEG2000", ("L", "LA", "RGB", "RGBA", "I;16", "CMYK", "YCbCr"))
+PPM = Format("PPM", ("1", "L", "RGB", "I;16", "I", "F"))
+BMP, TGA = Format("BMP", ("1", "L", "P", "RGB")), Format("TGA", COLOUR, 65535)
+GIF, WEBP, AVIF = Format("GIF", COLOUR, 65535), Format("WEBP", COLOUR, 16383), Format("AVIF", COLOUR, 32768)
+FORMATS = {
+    ".avif": AVIF, ".bmp": BMP, ".gif": GIF, ".j2k": JPEG2000, ".jfif": JPEG, ".jp2": JPEG2000, ".jpe": JPEG,
+    ".jpeg": JPEG, ".jpg": JPEG, ".pgm": PPM, ".png": PNG, ".ppm": PPM, ".tga": TGA, ".tif": TIFF, ".tiff": TIFF,
+    ".webp": WEBP,
+}  # fmt: skip
+METADATA = {"icc_profile": "colour profile", "exif": "EXIF data", "xmp": "XMP", "dpi": "resolution"}
+SETTINGS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "TIFF": {"compression": "raw"}}
+LOSSLESS = ("tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits")  # of a TIFF that stays one
+
+
+def check_format(path: Path, mode: str, width: int = 1, height: int = 1) -> Format:
+    """The format that the suffix names; ImageError where there is none, or it cannot hold such an image.
+
+    To be asked before a long run, since `encode` says the same after it.
+    """
+    from PIL import Image
+
+    Image.init()
+    found = FORMATS.get(path.suffix.lower())
+    if found is None or found.name not in Image.SAVE:
+        raise ImageError(f"{path}: expected a name that ends in .png, .jpg, .tif or the like, got {path.suffix!r}")
+    if mode not in found.modes:
+        raise ImageError(f"{path}: {found.name} cannot hold this image of mode {mode}; write .png or .tif")
+    if max(width, height) > found.side:
+        side = f"{found.side:,} pixels a side"
+        raise ImageError(f"{path}: {found.name} cannot hold {width}x{height}, but {side}; write .png or .tif")
+    return found
+
+
+def encode(path: Path, image: PIL.Image.Image) -> memoryview:
+    """The whole file, in memory: encoders that write to a full disk leave cut files, or never end.
+
+    Raises ImageError where the format of the suffix cannot hold the image.
+    """
+    kind, file = check_format(path, image.mode, *image.size), io.BytesIO()
+    if kind is GIF and image.mode in ("LA", "RGBA"):
+        image = image.convert("RGBA")  # of LA it would write an opaque one
+        if any(image.getchannel("A").histogram()[1:255]):
+            log.warning("%s: a GIF has no half-transparent pixels; they become opaque or clear", path)
+    settings = SETTINGS.get(kind.name, {}) | _metadata(path, image, kind)
+    if kind is TIFF and image.info.get("compression") in LOSSLESS:
+        settings["compression"] = image.info["compression"]
+    try:
+        image.save(file, kind.name, **settings)
+    except MemoryError:
+        raise
+    except Exception as error:  # encoders raise nearly anything
+        reason = str(error) or type(error).__name__
+        raise ImageError(f"{path}: {kind.name} cannot hold this image of mode {image.mode} ({reason})") from error
+    return file.getbuffer()
+
+
+def _metadata(path: Path, image: PIL.Image.Image, kind: Format) -> dict[str, Any]:
+    """What the image brings along and this format takes, tried on a single pixel; the rest is named in the log."""
+    from PIL import Image
+
+    kept: dict[str, Any] = {"icc_profile": None}  # else encoders take it from the image again
+    for key, title in METADATA.items():
+        if not image.info.get(key):
+            continue
+        try:
+            value = image.info[key]
+            Image.new("RGB", (1, 1)).save(io.BytesIO(), kind.name, **{key: value})
+            kept[key] = value
+        except Exception as error:  # torn EXIF data raise SyntaxError, a resolution of 0/0 ValueError
+            log.warning("%s: without the %s of the original, which %s cannot take (%s)", path, title, kind.name, error)
+    return kept
