@@ -27,6 +27,10 @@ class Card:
     config: dict[str, Any] = field(default_factory=dict)  # settings of the network
     channels: int = 3  # 1 grey or 3 RGB
     training_crop: int = 96  # pixels a side
+    # of an adjustable model: its "least", "most" and "default", their "unit" and the "scale" ("log" or "linear")
+    strength: dict[str, Any] = field(default_factory=dict)
+    licence: str = ""  # of the weights
+    trained_on: str = ""
     tile: int | Literal["whole"] = 96  # recommended: pixels a side
     tile_step: int = 40  # pixels from one tile to the next
     minimum_side: int = 16  # pixels
@@ -82,6 +86,9 @@ _EXPECTED = {
     "config": "an object",
     "channels": "1 or 3",
     "training_crop": "a number of pixels",
+    "strength": "an object",
+    "licence": "text",
+    "trained_on": "text",
     "tile": 'a number of pixels or "whole"',
     "tile_step": "a number of pixels",
     "minimum_side": "a number of pixels",

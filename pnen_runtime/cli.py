@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
+import numpy as np
 
 from .backends import BACKENDS
+from .card import Card
 from .commands import Command, say
 from .encode import check_format
 from .errors import ImageError, PnenError, UsageError
-from .image import read_image, result_mode, write_image
+from .image import full_scale, read_image, result_mode, take_apart, write_image
+from .info import list_models
 from .photo import SUFFIXES, take_any_size
 from .smoother import MEMORY_MB, Smoother
+from .strength import from_mask, wanted_strength
 from .tiles import Progress
 from .upscaler import Upscaler
 
@@ -36,6 +40,14 @@ def parse_tile(text: str) -> int | Literal["whole"]:
     return int(text)
 
 
+def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    """`--list`."""
+    if asked and not ctx.resilient_parsing:
+        for line in list_models().splitlines():
+            say(line)
+        ctx.exit()
+
+
 @click.command(cls=Command)
 @click.argument("source", metavar="IN", type=click.Path(exists=True, path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
@@ -44,14 +56,13 @@ def parse_tile(text: str) -> int | Literal["whole"]:
     "--tile", metavar="PIXELS|whole", type=parse_tile, help="Tile size instead of the one that the model recommends."
 )
 @click.option("--step", metavar="PIXELS", type=click.IntRange(min=1), help="From one tile to the next.")
-@click.option(
-    "--strength",
-    metavar="0..1",
-    type=click.FloatRange(0, 1),
-    default=1.0,
-    show_default=True,
-    help="0 leaves the picture as it is, 1 is the model's full effect.",
-)
+@click.option("--strength", metavar="NUMBER", type=float, help="Of an adjustable model, in the unit of what it "
+              "imitates: for L0 its λ, 0.002 to 0.2.  [default: the model's]")  # fmt: skip
+@click.option("--strength-map", "mask", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="A grey picture of the same size: the weakest where it is black, --strength where it is "
+              "white.")  # fmt: skip
+@click.option("--mix", metavar="0..1", type=click.FloatRange(0, 1), default=1.0, show_default=True,
+              help="0 leaves the picture as it is, 1 is the model's full effect.")  # fmt: skip
 @click.option(
     "--backend", type=click.Choice(["auto", *BACKENDS]), default="auto", show_default=True, help="What runs the model."
 )
@@ -70,7 +81,18 @@ def parse_tile(text: str) -> int | Literal["whole"]:
     help="Build an engine that does not fit here again, from the ONNX file beside it.",
 )
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
-def smooth(source: Path, target: Path, model: str, strength: float, force: bool, **settings: Any) -> None:
+@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=print_models,
+              help="List the bundled models and exit.")  # fmt: skip
+def smooth(
+    source: Path,
+    target: Path,
+    model: str,
+    strength: float | None,
+    mask: Path | None,
+    mix: float,
+    force: bool,
+    **settings: Any,
+) -> None:
     """Smooth the picture IN, or every picture in the folder IN, and write OUT.
 
     OUT is a file or a folder; in a folder the pictures keep their names. What a model was trained for is what it does:
@@ -82,14 +104,19 @@ def smooth(source: Path, target: Path, model: str, strength: float, force: bool,
     failed = []
     with Smoother(model, **settings) as smoother:
         say(str(smoother.info))
+        wanted: dict[str, Any] = {"mix": mix}
         runs = Upscaler(smoother) if "scale" in smoother.card.task else smoother
+        if mask is not None:
+            wanted["strength"] = read_strength_map(mask, strength, smoother.card)
+        elif strength is not None:
+            wanted["strength"] = wanted_strength(smoother.card, strength, 0, 0)
         if source.is_dir():
             target.mkdir(parents=True, exist_ok=True)
         many = len(pairs) > 1
         with progress_bar("pictures" if many else "tiles") as show:
             for number, (picture, output) in enumerate(pairs, 1):
                 try:
-                    say(smooth_file(runs, picture, output, strength, None if many else show))
+                    say(smooth_file(runs, picture, output, wanted, None if many else show))
                 except ImageError as error:
                     if not source.is_dir():
                         raise
@@ -102,14 +129,14 @@ def smooth(source: Path, target: Path, model: str, strength: float, force: bool,
 
 
 def smooth_file(
-    smoother: Smoother | Upscaler, picture: Path, output: Path, strength: float, progress: Progress | None
+    smoother: Smoother | Upscaler, picture: Path, output: Path, wanted: dict[str, Any], progress: Progress | None
 ) -> str:
     """Smooth one file; the line to say about it."""
     began = time.perf_counter()
     try:
         image, scale = read_image(picture), getattr(smoother, "scale", 1)
         check_format(output, result_mode(image), image.width * scale, image.height * scale)
-        result = smoother.run(image, strength=strength, progress=progress)
+        result = smoother.run(image, **wanted, progress=progress)
         write_image(output, result)
     except ImageError as error:
         raise ImageError(str(error) if str(error).startswith(str(picture)) else f"{picture}: {error}") from error
@@ -121,6 +148,17 @@ def smooth_file(
     seconds = time.perf_counter() - began
     peak = peak_bytes_so_far() / 1e6
     return f"{picture} -> {output}  {result.width}x{result.height} in {seconds:.1f} s, peak {peak:.0f} MB"
+
+
+def read_strength_map(mask: Path, strength: float | None, card: Card) -> np.ndarray:
+    """(H, W) strengths from a grey picture, for a model of this card."""
+    most = wanted_strength(card, strength, 0, 0)
+    if most is None:
+        raise UsageError("--strength-map is for adjustable models, and this one has one strength")
+    picture = take_apart(read_image(mask), minimum_side=1).frames[0]
+    if picture.shape[2] > 1:
+        raise UsageError(f"{mask}: expected a grey picture as --strength-map, got a coloured one; convert it first")
+    return from_mask(picture[:, :, 0] / full_scale(picture.dtype), float(most), card)
 
 
 def pair_files(source: Path, target: Path) -> list[tuple[Path, Path]]:

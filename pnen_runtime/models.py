@@ -15,6 +15,13 @@ def bundled_models() -> list[str]:
     return sorted(file.name.removesuffix(".onnx") for file in BUNDLED.glob("*.onnx"))
 
 
+def adjustable_models() -> list[str]:
+    """Names of the bundled models that take a strength."""
+    from .onnx_card import read_onnx_card
+
+    return [name for name in bundled_models() if read_onnx_card(BUNDLED / f"{name}.onnx").strength]
+
+
 def find_model(engine: str | os.PathLike[str]) -> Path:
     """The file of a path or of a bundled model's name; an existing file goes before a name."""
     path = Path(engine)

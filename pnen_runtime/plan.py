@@ -30,7 +30,8 @@ class Plan:
 
 def peak_bytes(card: Card, height: int, width: int) -> int:
     """What a network needs beside its weights for one tile of this size on a CPU."""
-    pixels = height * width
+    grid = int(card.config.get("grid") or 1)  # pixels a side of a place in the feature maps
+    pixels = ceil(height / grid) * ceil(width / grid)
     floats = card.live_maps * int(card.config.get("channels") or 64) * pixels
     scales = card.config.get("scales") or ()
     if card.target == "onnx" and scales:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
@@ -13,8 +12,10 @@ import numpy as np
 from .backends import Backend, open_backend
 from .errors import EngineError, ImageError, NotFinite, PnenError, UsageError
 from .image import take_apart
+from .info import Info, describe_task
 from .models import find_model
 from .plan import Plan, Tile, check_tile, describe_tiles, plan_tiles
+from .strength import wanted_strength
 from .tiles import Blend, Progress, smooth_tiled
 
 if TYPE_CHECKING:
@@ -33,23 +34,6 @@ class OnGpu(Protocol):
 
 
 log = logging.getLogger("pnen")
-
-
-@dataclass(frozen=True)
-class Info:
-    """What a `Smoother` runs, and why; as text, one line."""
-
-    model: str
-    network: str
-    task: str
-    backend: str
-    precision: str
-    target: str
-    tiles: str
-
-    def __str__(self) -> str:
-        what = f"{self.model}: {self.network} for {self.task}, {self.precision} ({self.target})"
-        return f"{what} on {self.backend}; {self.tiles}"
 
 
 class Smoother:
@@ -120,17 +104,17 @@ class Smoother:
         log.info("%s", self.info)
 
     @overload
-    def run(self, image: Given, *, strength: float = ..., progress: Progress | None = ...) -> Given: ...
+    def run(self, image: Given, *, strength: Any = ..., mix: float = ..., progress: Progress | None = ...) -> Given: ...
 
     @overload
     def run(
-        self, image: str | os.PathLike[str], *, strength: float = ..., progress: Progress | None = ...
+        self, image: str | os.PathLike[str], *, strength: Any = ..., mix: float = ..., progress: Progress | None = ...
     ) -> PIL.Image.Image: ...
 
     @overload
-    def run(self, image: OnGpu, *, strength: float = ..., progress: Progress | None = ...) -> Any: ...
+    def run(self, image: OnGpu, *, strength: Any = ..., mix: float = ..., progress: Progress | None = ...) -> Any: ...
 
-    def run(self, image: Any, *, strength: float = 1.0, progress: Progress | None = None) -> Any:
+    def run(self, image: Any, *, strength: Any = None, mix: float = 1.0, progress: Progress | None = None) -> Any:
         """Smooth an image.
 
         Parameters
@@ -138,7 +122,9 @@ class Smoother:
         image : PIL image, path, or array (H, W), (H, W, 1|3|4) or (N, H, W, 3) of uint8, uint16 or floats in [0, 1].
             Grey is smoothed as RGB, and its luma (ITU-R BT.601) comes back; alpha passes through. On a GPU also a CUDA
             array of these shapes and types (`__cuda_array_interface__` or DLPack); its floats are clipped to [0, 1].
-        strength : 0 gives the image back, 1 the network's result, between them a mix
+        strength : of an adjustable model, a number or an (H, W) array of numbers within the range of its card, in the
+            unit of what it imitates (λ of L0); by default the card's
+        mix : 0 gives the image back, 1 the network's result, between them a blend of the two
         progress : called after each tile with the tiles done and the tiles in all
 
         Returns
@@ -149,16 +135,19 @@ class Smoother:
         ------
         ImageError
             The image has another kind, type or shape, is under 16 pixels a side, or its values are not in [0, 1].
+        UsageError
+            The strength is outside the model's range, or the model has one strength.
         """
         backend = self._backend
         if backend is None:
             raise PnenError(f"the smoother of {self._name} is closed; make a new one")
-        if not 0 <= strength <= 1:
-            raise UsageError(f"expected a strength from 0 to 1, got {strength}")
+        if not 0 <= mix <= 1:
+            raise UsageError(f"expected a mix from 0 to 1, got {mix}")
         picture = self._take_from_gpu(backend, image) or take_apart(image, self.card.minimum_side)
         count, height, width, given = picture.shape
         if given > self.card.channels:
             raise ImageError(f"expected a grey image for this network, got {given} channels; convert it first")
+        wanted = wanted_strength(self.card, strength, height, width)
         plan = self._plan(height, width)
         smooth_frame = getattr(backend, "smooth_tiled", None) or partial(self._on_host, backend)
         for number, (frame, smooth) in enumerate(zip(picture.frames, picture.smooth, strict=True)):
@@ -169,7 +158,8 @@ class Smoother:
                     plan.tile,
                     plan.step,
                     self._blend,
-                    strength=strength,
+                    strength=wanted,
+                    mix=mix,
                     progress=progress and _of_frames(progress, number, count),
                 )
             except NotFinite:
@@ -196,18 +186,22 @@ class Smoother:
         step: int,
         blend: Blend,
         *,
-        strength: float,
+        strength: float | np.ndarray | None,
+        mix: float,
         progress: Progress | None,
     ) -> None:
         """Smooth one frame by a backend that takes batches of the host."""
 
-        def run_tile(batch: np.ndarray) -> np.ndarray:
-            smooth = backend.run(batch)
+        def run_tile(batch: np.ndarray, *strengths: np.ndarray) -> np.ndarray:
+            smooth = backend.run(batch, *strengths)
             if not np.isfinite(smooth).all():
                 raise NotFinite("the network gave values that are not numbers")
-            return smooth if strength == 1 else batch + np.float32(strength) * (np.clip(smooth, 0, 1) - batch)
+            return smooth if mix == 1 else batch + np.float32(mix) * (np.clip(smooth, 0, 1) - batch)
 
-        smooth_tiled(run_tile, frame, tile, step, blend, channels=self.card.channels, out=out, progress=progress)
+        smooth_tiled(
+            run_tile, frame, tile, step, blend, channels=self.card.channels, strength=strength, out=out,
+            progress=progress,
+        )  # fmt: skip
 
     def _plan(self, height: int, width: int) -> Plan:
         plan = plan_tiles(self.card, height, width, self._memory, self._tile, self._step, self._profiles)
@@ -222,8 +216,9 @@ class Smoother:
             raise PnenError(f"the smoother of {self._name} is closed; make a new one")
         card = self.card
         tiles = describe_tiles(card, self._memory, self._tile, self._step, self._profiles)
-        task = " ".join(str(value) if key == "filter" else f"{key}={value}" for key, value in card.task.items())
-        return Info(self._name, card.network, task, self._backend.info, card.precision, card.target, tiles)
+        return Info(
+            self._name, card.network, describe_task(card), self._backend.info, card.precision, card.target, tiles
+        )
 
     def close(self) -> None:
         """Free everything; `run` may not be called again. Closing twice does nothing."""

@@ -11,7 +11,8 @@ import numpy as np
 from .errors import UsageError
 from .image import from_batch, to_batch
 
-Run = Callable[[np.ndarray], np.ndarray]  # (B, C, h, w) float32 in [0, 1] → the same shape
+# (B, C, h, w) float32 in [0, 1], and for adjustable networks (B, 1, h, w) strengths → the first's shape
+Run = Callable[..., np.ndarray]
 Progress = Callable[[int, int], None]  # tiles done, tiles in all
 Blend = Literal["feather", "uniform"]
 
@@ -34,6 +35,7 @@ def smooth_tiled(
     channels: int = 3,
     batch: int = 1,
     clip: bool = True,
+    strength: float | np.ndarray | None = None,
     out: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
@@ -49,6 +51,7 @@ def smooth_tiled(
         "feather" weighs the same tiles by a ramp over the overlap, so that no seam shows
     channels : what the network takes, 1 or 3
     batch : tiles given to `run` at once
+    strength : for an adjustable network, a number or an (H, W) array; `run` then takes those of each tile besides
     clip : False keeps floats of the image that are outside [0, 1], as noise may be; the result is always clipped
     out : where to put the result; by default new, of the type of `image`. Floats give the values before rounding.
     progress : called after each batch with the tiles done and the tiles in all
@@ -73,7 +76,8 @@ def smooth_tiled(
 
     band = np.zeros((1, channels, high, width), np.float32)  # the rows still open, from the current tile's top
     for row, (top, below) in enumerate(pairwise([*rows, height])):
-        for first, smooth in _strip(run, image[top : top + high], columns, wide, channels, batch, clip):
+        strengths = strength[top : top + high] if isinstance(strength, np.ndarray) else strength
+        for first, smooth in _strip(run, image[top : top + high], columns, wide, channels, batch, clip, strengths):
             for column, pixels in enumerate(smooth, first):
                 left = columns[column]
                 weights = row_weights[row][:, None] * column_weights[column]
@@ -89,12 +93,26 @@ def smooth_tiled(
 
 
 def _strip(
-    run: Run, strip: np.ndarray, columns: list[int], wide: int, channels: int, batch: int, clip: bool
+    run: Run,
+    strip: np.ndarray,
+    columns: list[int],
+    wide: int,
+    channels: int,
+    batch: int,
+    clip: bool,
+    strength: float | np.ndarray | None,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The smoothed tiles of one strip of rows: (number of the first, (B, C, h, w)) for each batch."""
     for first in range(0, len(columns), batch):
-        tiles = [strip[:, left : left + wide] for left in columns[first : first + batch]]
-        yield first, run(to_batch(np.stack(tiles) if len(tiles) > 1 else tiles[0], channels, clip=clip))
+        lefts = columns[first : first + batch]
+        tiles = [strip[:, left : left + wide] for left in lefts]
+        inputs = [to_batch(np.stack(tiles) if len(tiles) > 1 else tiles[0], channels, clip=clip)]
+        if isinstance(strength, np.ndarray):
+            maps = [strength[None, :, left : left + wide] for left in lefts]
+            inputs.append(np.stack(maps).astype(np.float32))
+        elif strength is not None:
+            inputs.append(np.full((len(lefts), 1, *inputs[0].shape[2:]), strength, np.float32))
+        yield first, run(*inputs)
 
 
 def tile_weights(begins: list[int], size: int, length: int, step: int, blend: Blend) -> list[np.ndarray]:

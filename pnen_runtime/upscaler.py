@@ -53,20 +53,20 @@ class Upscaler:
         self.scale = int(self.card.task["scale"])
 
     @overload
-    def run(self, image: Given, *, strength: float = ..., progress: Progress | None = ...) -> Given: ...
+    def run(self, image: Given, *, mix: float = ..., progress: Progress | None = ...) -> Given: ...
 
     @overload
     def run(
-        self, image: str | os.PathLike[str], *, strength: float = ..., progress: Progress | None = ...
+        self, image: str | os.PathLike[str], *, mix: float = ..., progress: Progress | None = ...
     ) -> PIL.Image.Image: ...
 
-    def run(self, image: Any, *, strength: float = 1.0, progress: Progress | None = None) -> Any:
+    def run(self, image: Any, *, mix: float = 1.0, progress: Progress | None = None) -> Any:
         """Enlarge an image.
 
         Parameters
         ----------
         image : PIL image, path, or array (H, W), (H, W, 1|3|4) or (N, H, W, 3) of uint8, uint16 or floats in [0, 1]
-        strength : 0 gives the bicubic image, 1 the network's result, between them a mix
+        mix : 0 gives the bicubic image, 1 the network's result, between them a mix
         progress : called after each tile of a frame with the tiles done and the tiles in all
 
         Returns
@@ -83,7 +83,7 @@ class Upscaler:
         given = picture.finish()  # of the kind and type that comes back, with alpha
         pixels = np.asarray(given)
         frames = pixels.reshape(*picture.shape[:3], -1)
-        large = np.stack([self._enlarged(frame, strength, progress) for frame in frames])  # (N, scale·H, scale·W, C)
+        large = np.stack([self._enlarged(frame, mix, progress) for frame in frames])  # (N, scale·H, scale·W, C)
         if pixels.ndim < 4:
             large = large[0, ..., 0] if pixels.ndim == 2 else large[0]
         if isinstance(given, np.ndarray):
@@ -94,7 +94,7 @@ class Upscaler:
         result.info = given.info
         return result
 
-    def _enlarged(self, frame: np.ndarray, strength: float, progress: Progress | None) -> np.ndarray:
+    def _enlarged(self, frame: np.ndarray, mix: float, progress: Progress | None) -> np.ndarray:
         """(H, W, C) → (scale·H, scale·W, C) of the same type; the channels are Y, RGB, or either and alpha."""
         values = frame.astype(np.float64) / full_scale(frame.dtype)
         colour = values.shape[2] > 2
@@ -102,7 +102,7 @@ class Upscaler:
             values[..., :3] = to_ycbcr(values[..., :3])
         large = enlarge(values, self.scale)
         luma = np.clip(large[..., 0], 0, 1).astype(np.float32)
-        large[..., 0] = self._smoother.run(luma, strength=strength, progress=progress)
+        large[..., 0] = self._smoother.run(luma, mix=mix, progress=progress)
         if colour:
             large[..., :3] = to_rgb(large[..., :3])
         result = np.empty(large.shape, frame.dtype)

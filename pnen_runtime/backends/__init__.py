@@ -31,8 +31,11 @@ class Backend(Protocol):
     def profiles(self) -> Sequence[Sizes]:
         """The sizes it takes; empty: any."""
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Smooth a (B, C, H, W) float32 batch in [0, 1]; same shape and type out, not yet clipped."""
+    def run(self, batch: np.ndarray, strength: np.ndarray | None = None) -> np.ndarray:
+        """Smooth a (B, C, H, W) float32 batch in [0, 1]; same shape and type out, not yet clipped.
+
+        `strength`, (B, 1, H, W) float32, is given to adjustable networks and to no others.
+        """
 
     def close(self) -> None:
         """Free what the device holds; `run` may not be called again."""

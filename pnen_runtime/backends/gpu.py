@@ -53,7 +53,8 @@ class GpuBackend:
         step: int,
         blend: Blend,
         *,
-        strength: float = 1.0,
+        strength: float | np.ndarray | None = None,
+        mix: float = 1.0,
         progress: Progress | None = None,
     ) -> None:
         """Smooth an (H, W, 1|3) picture into `out`; both are on the host, or both on the GPU."""
@@ -61,7 +62,7 @@ class GpuBackend:
         batch = most_at_once(self.profiles, *sides) or self._tiles_at_once
         with self.lanes.lend() as lane:
             smooth_tiled(
-                lane, picture, out, tile, step, blend, channels=self.card.channels, batch=batch, strength=strength,
+                lane, picture, out, tile, step, blend, channels=self.card.channels, batch=batch, mix=mix,
                 progress=progress,
             )  # fmt: skip
 

@@ -44,12 +44,12 @@ class OrtBackend:
             f"{self.name} {onnxruntime.__version__}, {self.threads} CPU thread{'s' * (self.threads > 1)} ({why})"
         )
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
+    def run(self, batch: np.ndarray, strength: np.ndarray | None = None) -> np.ndarray:
         session = self._session  # kept alive here while another thread closes
         if session is None:
             raise PnenError(f"{self._engine} is closed; open it again")
         try:
-            (smooth,) = session.run(["smooth"], {"image": batch})
+            (smooth,) = session.run(["smooth"], {"image": batch} | ({} if strength is None else {"strength": strength}))
         except Exception as error:  # ONNX Runtime's exceptions have no common type
             raise _explain(error, self._engine, batch.shape) from error
         if smooth.shape != batch.shape:
@@ -113,11 +113,16 @@ def read_card(session: Any, engine: Path) -> Card:
         raise EngineError(
             f"{engine}: an ONNX model without a PNEN card (metadata_props[{KEY!r}]); make it with pnen-export"
         )
+    card = Card.from_json(text, str(engine))
     ends = [(end.name, end.type, len(end.shape)) for end in (*session.get_inputs(), *session.get_outputs())]
-    if ends != [("image", "tensor(float)", 4), ("smooth", "tensor(float)", 4)]:
+    names = ("image", *(["strength"] if card.strength else []), "smooth")
+    if ends != [(name, "tensor(float)", 4) for name in names]:
         found = ", ".join(f"{name}: {kind}" for name, kind, _ in ends)
-        raise EngineError(f"{engine}: expected float32 NCHW 'image' in and 'smooth' out, got {found}; export it again")
-    return Card.from_json(text, str(engine))
+        raise EngineError(
+            f"{engine}: expected float32 NCHW {' and '.join(map(repr, names[:-1]))} in and 'smooth' out, got {found}; "
+            "export it again"
+        )
+    return card
 
 
 def reason(error: Exception) -> str:

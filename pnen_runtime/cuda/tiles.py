@@ -29,7 +29,7 @@ def smooth_tiled(
     *,
     channels: int,
     batch: int,
-    strength: float = 1.0,
+    mix: float = 1.0,
     progress: Progress | None = None,
 ) -> None:
     """Smooth a picture into `out`, both (H, W, 1|3) and both on the host or both on the GPU, `batch` tiles at once.
@@ -60,8 +60,8 @@ def smooth_tiled(
             cuda.launch(f"cut_{source.frame.kind}", blocks(wide, high, count * channels), BLOCK, cut, work)
             lane.enqueue((count, channels, high, wide))
             addresses = (lane.image.pointer, lane.smooth.pointer, lane.band.pointer, row_addresses[row], column_address)
-            mix = [*map(np.uint64, addresses), np.float32(strength), np.uint64(lane.bad.pointer), *place]
-            cuda.launch("blend", blocks(width, high, channels), BLOCK, mix, work)
+            blended = [*map(np.uint64, addresses), np.float32(mix), np.uint64(lane.bad.pointer), *place]
+            cuda.launch("blend", blocks(width, high, channels), BLOCK, blended, work)
         numbers = [np.int32(value) for value in (channels, given, high, width, top, below - top)]
         put = [np.uint64(lane.band.pointer), *target.frame.arguments(), *numbers]
         cuda.launch(f"put_{target.frame.kind}", blocks(width, below - top, 1), BLOCK, put, work)

@@ -40,8 +40,8 @@ def test_options_reach_the_smoother(model, picture, tmp_path, options):
     np.testing.assert_array_equal(pixels(tmp_path / "out.png"), pixels(picture))
 
 
-def test_strength_mixes(model, picture, tmp_path):
-    assert run(picture, tmp_path / "out.png", "--model", model("flat"), "--strength", "0.5").exit_code == 0
+def test_mix_mixes(model, picture, tmp_path):
+    assert run(picture, tmp_path / "out.png", "--model", model("flat"), "--mix", "0.5").exit_code == 0
     np.testing.assert_allclose(pixels(tmp_path / "out.png"), pixels(picture) / 2, atol=0.51)
 
 
@@ -90,7 +90,7 @@ def test_a_result_that_cannot_be_written_is_one_line(model, picture, tmp_path, n
     ("options", "code", "says"),
     [(["--model", "l9"], 2, "no model 'l9'"), (["--tile", "8"], 2, "at least 16"), (["--tile", "x"], 2, '"whole"'),
      (["--backend", "tensorrt"], 5, "--engine tensorrt"), (["--backend", "onnxruntime-cuda"], 4, "has no CUDA"),
-     (["--strength", "2"], 2, "strength"), (["--nonsense"], 2, "nonsense")],
+     (["--mix", "2"], 2, "mix"), (["--nonsense"], 2, "nonsense")],
 )  # fmt: skip
 def test_wrong_options_have_their_exit_code(model, picture, tmp_path, options, code, says):
     result = run(picture, tmp_path / "out.png", "--model", model(), *options)

@@ -64,22 +64,22 @@ def test_a_grey_network_takes_grey_only(model):
         smoother.run(image(40, 50, 3))
 
 
-@given(strengths=st.lists(st.floats(0, 1), min_size=2, max_size=4).map(sorted))
+@given(mixes=st.lists(st.floats(0, 1), min_size=2, max_size=4).map(sorted))
 @settings(max_examples=20)
-def test_more_strength_is_more_change(card, strengths):
+def test_more_mix_is_more_change(card, mixes):
     smoother = Smoother("toy", backend=Stand(card(), lambda batch: 1 - batch))
     picture = image(33, 47, 3).astype(int)
-    changes = [np.abs(smoother.run(picture.astype(np.uint8), strength=s) - picture) for s in strengths]
+    changes = [np.abs(smoother.run(picture.astype(np.uint8), mix=s) - picture) for s in mixes]
     assert all((less <= more).all() for less, more in pairwise(changes))
 
 
-def test_strength_goes_from_the_image_to_the_result(model):
+def test_mix_goes_from_the_image_to_the_result(model):
     smoother, picture = Smoother(model("flat")), image(40, 50, 3)
-    np.testing.assert_array_equal(smoother.run(picture, strength=0), picture)
-    assert smoother.run(picture, strength=1).max() == 0
-    np.testing.assert_allclose(smoother.run(picture, strength=0.5), picture / 2, atol=0.51)
-    with pytest.raises(UsageError, match="strength"):
-        smoother.run(picture, strength=1.5)
+    np.testing.assert_array_equal(smoother.run(picture, mix=0), picture)
+    assert smoother.run(picture, mix=1).max() == 0
+    np.testing.assert_allclose(smoother.run(picture, mix=0.5), picture / 2, atol=0.51)
+    with pytest.raises(UsageError, match="mix"):
+        smoother.run(picture, mix=1.5)
 
 
 @pytest.mark.parametrize(("settings", "tiles"), [({}, 2 * 4), ({"tile": "whole"}, 1), ({"tile": 40, "step": 40}, 2),

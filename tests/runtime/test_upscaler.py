@@ -56,10 +56,10 @@ def test_with_a_network_that_does_nothing_every_channel_is_bicubic(card, channel
     np.testing.assert_allclose(large, np.clip(enlarge(image, 3), 0, 255), atol=0.51)
 
 
-def test_the_network_acts_on_luma_alone_and_strength_goes_from_bicubic_to_it(card):
+def test_the_network_acts_on_luma_alone_and_mix_goes_from_bicubic_to_it(card):
     image = smooth_colours(20, 24, 4)
     upscaler = Upscaler("toy", backend=Stand(card, lambda batch: batch * 0.9))
-    plain, full = upscaler.run(image, strength=0), upscaler.run(image)
+    plain, full = upscaler.run(image, mix=0), upscaler.run(image)
     before, after = (to_ycbcr(part[..., :3] / 255) for part in (plain, full))
     np.testing.assert_allclose(after[..., 0], 0.9 * before[..., 0], atol=1 / 255)
     np.testing.assert_allclose(after[..., 1:], before[..., 1:], atol=1 / 255)

@@ -72,16 +72,16 @@ def compare_pipelines(backend: Any, precision: str) -> Figures:
         raise Wrong(f"{backend.info} has no tiles on the device")
     tolerance, rows, equal = _tolerance(precision), [], []
     settings: list[Any] = list(product(TYPES, (3, 1), (64, 96, "whole"), ("feather", "uniform"), (1.0, 0.5)))
-    for kind, channels, tile, blend, strength in settings:
+    for kind, channels, tile, blend, mix in settings:
         picture = make_picture(kind, channels, 203, 250)
         on_device, on_host = (
-            Smoother("proof", backend=part, tile=tile, blend=blend, step=None).run(picture, strength=strength)
+            Smoother("proof", backend=part, tile=tile, blend=blend, step=None).run(picture, mix=mix)
             for part in (backend, HostOnly(backend))
         )
         error = distance(on_device, on_host)
         equal.append(float(np.mean(error == 0)))
         allowed = float(np.mean(error <= tolerance + 1e-7))
-        row = {"type": kind, "channels": channels, "tile": tile, "blend": blend, "strength": strength,
+        row = {"type": kind, "channels": channels, "tile": tile, "blend": blend, "mix": mix,
                "levels": float(error.max() * 255), "equal": equal[-1], "allowed": allowed}  # fmt: skip
         if not (error.max() <= tolerance + STEP[kind] + 1e-7 and (kind == "float32" or allowed >= _enough(precision))):
             rows.append(row)

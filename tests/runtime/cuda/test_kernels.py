@@ -145,8 +145,8 @@ def test_put_rounds_as_the_host_and_clears_what_it_read(device, kind, high, widt
 
 @many
 @given(height=sides, width=sides, data=st.data(), seed=seeds, blend=st.sampled_from(["feather", "uniform"]),
-       strength=st.sampled_from([1.0, 0.3, 0.0]), channels=st.sampled_from([1, 3]))  # fmt: skip
-def test_a_whole_picture_is_that_of_the_host(device, height, width, data, seed, blend, strength, channels):
+       mix=st.sampled_from([1.0, 0.3, 0.0]), channels=st.sampled_from([1, 3]))  # fmt: skip
+def test_a_whole_picture_is_that_of_the_host(device, height, width, data, seed, blend, mix, channels):
     rng = np.random.default_rng(seed)
     tile = data.draw(st.integers(1, 70))
     step = data.draw(st.integers(max(1, tile // 4), tile))
@@ -159,7 +159,7 @@ def test_a_whole_picture_is_that_of_the_host(device, height, width, data, seed, 
 
     def run(batch):
         smooth = network(batch)
-        return smooth if strength == 1 else batch + np.float32(strength) * (np.clip(smooth, 0, 1) - batch)
+        return smooth if mix == 1 else batch + np.float32(mix) * (np.clip(smooth, 0, 1) - batch)
 
     expected = smooth_tiled(run, image, tile, step, blend, channels=channels, batch=at_once)
 
@@ -181,7 +181,7 @@ def test_a_whole_picture_is_that_of_the_host(device, height, width, data, seed, 
                           np.uint64(batch), *place)  # fmt: skip
             smooth = device.put(network(device.get(batch, like)))
             addresses = map(np.uint64, (batch, smooth, band, weights, column_weights))
-            device.launch("blend", blocks(width, high, channels), *addresses, np.float32(strength), np.uint64(bad),
+            device.launch("blend", blocks(width, high, channels), *addresses, np.float32(mix), np.uint64(bad),
                           *place)  # fmt: skip
         device.launch("put_f32", blocks(width, below - top), np.uint64(band), np.uint64(out), *strides,
                       *ints(channels, channels, high, width, top, below - top))  # fmt: skip

@@ -42,8 +42,8 @@ def test_tiles_on_the_device_are_the_tiles_of_the_host(opened, dtype, channels, 
         assert seen == sorted(seen) and seen[-1][0] == seen[-1][1]
 
 
-@pytest.mark.parametrize("strength", [0, 0.3, 1])
-def test_a_smoother_on_the_device_gives_what_one_on_the_host_gives(opened, strength):
+@pytest.mark.parametrize("mix", [0, 0.3, 1])
+def test_a_smoother_on_the_device_gives_what_one_on_the_host_gives(opened, mix):
     backend, _ = opened()
 
     class OnHost:
@@ -57,8 +57,8 @@ def test_a_smoother_on_the_device_gives_what_one_on_the_host_gives(opened, stren
     ]:
         values = RANDOM.random(shape)
         image = values.astype(dtype) if np.dtype(dtype).kind == "f" else (values * np.iinfo(dtype).max).astype(dtype)
-        expected = Smoother("flip", backend=OnHost()).run(image, strength=strength)
-        found = Smoother("flip", backend=backend).run(image, strength=strength)
+        expected = Smoother("flip", backend=OnHost()).run(image, mix=mix)
+        found = Smoother("flip", backend=backend).run(image, mix=mix)
         assert found.dtype == expected.dtype
         assert_same(found, expected)
     assert "tiles of 32 at step 20 (recommended" in str(Smoother("flip", backend=backend).info)

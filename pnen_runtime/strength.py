@@ -1,0 +1,55 @@
+"""The wanted strength of an adjustable model: a number or a map of numbers, in the unit of what it imitates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .card import Card
+from .errors import UsageError
+from .models import adjustable_models
+
+Strength = Any  # a number, or an (H, W) array of them
+
+
+def wanted_strength(card: Card, strength: Any, height: int, width: int) -> float | np.ndarray | None:
+    """What the network is given: a number or an (H, W) float32 map; None where the model has one strength.
+
+    Raises UsageError for a strength outside the card's range, a map of another size than the picture's, and any other
+    strength than its own for a model that has one.
+    """
+    if not card.strength:
+        _refuse_another(card, strength)
+        return None
+    if strength is None:
+        return float(card.strength["default"])
+    values = np.asarray(strength)
+    if values.dtype.kind not in "fiu" or values.ndim not in (0, 2):
+        raise UsageError(f"expected strength to be a number or an (H, W) array of numbers, got {strength!r:.60}")
+    if values.ndim == 2 and values.shape != (height, width):
+        raise UsageError(f"expected a strength for every pixel of {width}x{height}, got a map of "
+                         f"{values.shape[1]}x{values.shape[0]}; resize it")  # fmt: skip
+    values = values.astype(np.float32)
+    least, most = (np.float32(card.strength[end]) for end in ("least", "most"))
+    low, high = float(values.min()), float(values.max())
+    if not (low >= least and high <= most):  # either is NaN if one value is
+        got = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        raise UsageError(f"expected a strength from {least:g} to {most:g} ({card.strength['unit']}), got {got}; "
+                         "to blend with the picture use mix, from 0 to 1")  # fmt: skip
+    return float(values) if values.ndim == 0 else values
+
+
+def _refuse_another(card: Card, strength: Any) -> None:
+    own = card.task.get("strength", card.task.get("sigma", card.task.get("noise")))
+    if strength is None or (np.ndim(strength) == 0 and strength == own):
+        return
+    names = ", ".join(adjustable_models()) or "none is bundled"
+    raise UsageError(f"this model knows one strength{'' if own is None else f' ({own:g})'}, expected none to be asked "
+                     f"for; blend with mix, from 0 to 1, or take an adjustable model: {names}")  # fmt: skip
+
+
+def from_mask(mask: np.ndarray, strength: float, card: Card) -> np.ndarray:
+    """A map of strengths of a grey picture, (H, W) in [0, 1]: black is the card's least, white `strength`."""
+    least = float(card.strength["least"])
+    return (least + mask.astype(np.float64) * (strength - least)).astype(np.float32)
