@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pnen_runtime.errors import CheckpointError, PnenError, UsageError
 from .checkpoint import Checkpoint, load_checkpoint
 from .config import Data, Optimiser, Recipe, Run
 from .device import put
+from .filters import STRENGTH
 from .models import build
 from .models.ceilnet import CEILNet
 from .schedule import Schedule
@@ -150,9 +151,16 @@ def build_network(recipe: Recipe) -> nn.Module:
 
 
 def _begin_with(model: nn.Module, recipe: Recipe) -> str:
-    """Load the weights that the recipe starts with; their sha256. CheckpointError where they are another network's."""
+    """Load the weights that the recipe starts with; their sha256. CheckpointError where they are another network's.
+
+    A network of one strength takes those of an adjustable one as it is at its default strength.
+    """
     found = load_checkpoint(recipe.optimiser.start)
     start = found.model()
+    if getattr(start.config, "strengths", ()) and not getattr(model.config, "strengths", ()):
+        task = found.training["task"]
+        start.entry = start.entry.at(task[STRENGTH[task["filter"]]])  # type: ignore[operator, union-attr]
+        start.config = replace(start.config, strengths=())  # type: ignore[type-var, assignment]
     if start.config != model.config:
         own, other = ({"kind": type(net).__name__, **asdict(net.config)} for net in (model, start))  # type: ignore[call-overload]
         differ = [f"{key} {was} and not {other.get(key)}" for key, was in own.items() if other.get(key) != was]

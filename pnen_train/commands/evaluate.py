@@ -12,10 +12,17 @@ from pnen_runtime.tiles import Blend
 
 from ..checkpoint import load_checkpoint, save_checkpoint
 from ..device import pick_device, put
-from ..evaluate import evaluate, network_smoother
+from ..evaluate import evaluate, mean_scores, network_smoother
 from ..progress import bar
 from ..targets import Pair, find_images
-from .options import FOLDER, TileSize, device, file_to_write, images, model, pairs_of, task_learnt
+from .options import FOLDER, TileSize, device, file_to_write, images, model, pairs_of, scored_tasks
+
+
+def _numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> list[float]:
+    try:
+        return [float(part) for part in (text or "").split(",") if part]
+    except ValueError:
+        raise click.BadParameter(f'expected numbers between commas, got "{text}"') from None
 
 
 @click.command("evaluate", cls=Command)
@@ -25,6 +32,8 @@ from .options import FOLDER, TileSize, device, file_to_write, images, model, pai
 @click.option("--tile", type=TileSize(), help="Pixels a side.  [default: what the checkpoint recommends]")
 @click.option("--tile-step", metavar="PIXELS", type=click.IntRange(min=1), help="From one tile to the next.")
 @click.option("--blend", type=click.Choice(["feather", "uniform"]), default="feather", show_default=True)
+@click.option("--strengths", metavar="NUMBER,...", callback=_numbers, help="Of an adjustable network.  [default: for "
+              "L0 0.002,0.004,0.02,0.093,0.2, else its least, usual and most]")  # fmt: skip
 @click.option("--limit", metavar="IMAGES", type=click.IntRange(min=1), help="Score the first ones only.")
 @device
 @click.option("--write", is_flag=True, help="Keep the scores in MODEL.pt, from where they go into every model card.")
@@ -36,6 +45,7 @@ def command(
     tile: Any,
     tile_step: int | None,
     blend: Blend,
+    strengths: list[float],
     limit: int | None,
     device: str,
     write: bool,
@@ -48,13 +58,19 @@ def command(
     own = found.training.get("tile", 96), found.training.get("tile_step", 80)
     tile = own[0] if tile is None else tile
     step = tile_step or (own[1] if tile == own[0] else None)
-    task = task_learnt(found.training, targets)
-    pairs = pairs_of(task.scored, task.name, find_images(images)[:limit])
-    with bar("scoring", len(pairs)) as advance:
-        smooth = network_smoother(network, tile, step, blend, device=place)
-        smoothed = evaluate(smooth, _watched(pairs, advance), task.shave)
-    nothing = evaluate(task.nothing, pairs, task.shave, quantise=False)
-    rows = {task.nothing_name: nothing, f"{found.network}, tile {tile}": smoothed}
+    paths, rows = find_images(images)[:limit], {}
+    apart = scored_tasks(found.training, targets, strengths)
+    for strength, task in apart.items():
+        pairs = pairs_of(task.scored, task.name, paths)
+        with bar("scoring", len(pairs)) as advance:
+            smooth = network_smoother(network, tile, step, blend, device=place, strength=strength)
+            smoothed = evaluate(smooth, _watched(pairs, advance), task.shave)
+        at = "" if strength is None else f" at {strength:g}"
+        rows[f"{task.nothing_name}{at}"] = evaluate(task.nothing, pairs, task.shave, quantise=False)
+        rows[f"{found.network}, tile {tile}{at}"] = smoothed
+    if len(apart) > 1:
+        every = list(rows.values())
+        rows |= {"doing nothing, mean": mean_scores(every[::2]), "network, mean": mean_scores(every[1::2])}
     record = {name: scores.record() for name, scores in rows.items()}
     if file is not None:
         found.training["scores"] = {"images": len(pairs), "tile": tile, "tile_step": step, "blend": blend,

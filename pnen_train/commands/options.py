@@ -8,9 +8,10 @@ import click
 
 from pnen_runtime.errors import UsageError
 
+from ..filters import STRENGTH
 from ..progress import bar
 from ..targets import SMALLEST, Pair
-from ..tasks import Load, Task, task_of
+from ..tasks import Load, Task, of_strength, task_of
 
 THERE = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -44,6 +45,24 @@ def task_learnt(training: Mapping[str, Any], ready: Path | None = None) -> Task:
     if not training.get("task") and ready is None:
         raise UsageError("the checkpoint does not say which filter it learnt; score it with evaluate and --targets")
     return task_of(training.get("task") or {}, ready)
+
+
+EVALUATED = {"l0": (0.002, 0.004, 0.02, 0.093, 0.2)}  # the strengths of Fan et al. 2018, "Decoupled learning"
+
+
+def scored_tasks(
+    training: Mapping[str, Any], ready: Path | None, strengths: Sequence[float]
+) -> dict[float | None, Task]:
+    """The task of each strength at which a checkpoint with this record is scored; one of one strength is under None."""
+    learnt = task_learnt(training, ready)
+    if not learnt.strengths:
+        if strengths:
+            raise UsageError("the network knows one strength; leave out --strengths")
+        return {None: learnt}
+    task = training["task"]
+    usual = task[STRENGTH[task["filter"]]]
+    asked = strengths or EVALUATED.get(task["filter"], (learnt.strengths[0], usual, learnt.strengths[-1]))
+    return {strength: task_of(of_strength(task, strength)) for strength in asked}
 
 
 def file_to_write(checkpoint: str) -> Path:

@@ -10,9 +10,11 @@ from pnen_runtime.commands import Command
 from ..checkpoint import load_checkpoint, save_checkpoint
 from ..device import pick_device, put
 from ..evaluate import network_smoother
+from ..filters import STRENGTH
 from ..progress import bar
 from ..study import TILES, recommended, study
 from ..targets import find_images, spread
+from ..tasks import of_strength, task_of
 from .options import device, file_to_write, images, model, pairs_of, task_learnt
 
 
@@ -20,26 +22,40 @@ from .options import device, file_to_write, images, model, pairs_of, task_learnt
 @model
 @images
 @click.option("--limit", metavar="IMAGES", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--strength", "strength_asked", metavar="NUMBER", type=float, help="Of an adjustable network.  [default: "
+              "that of the recipe]")  # fmt: skip
 @device
 @click.option("--write", is_flag=True, help="Keep the recommended tile in MODEL.pt, and so in every model card.")
-def command(checkpoint: str, images: tuple[Path, ...], limit: int, device: str, write: bool) -> None:
-    """Score MODEL.pt on whole images and in tiles of several sizes, and say which tile to recommend."""
+def command(
+    checkpoint: str, images: tuple[Path, ...], limit: int, strength_asked: float | None, device: str, write: bool
+) -> None:
+    """Score MODEL.pt on whole images and in tiles of several sizes, and say which tile to recommend.
+
+    The seam is what two grids of tiles, half a step apart, differ by in the mean of a 16x16 block, in levels.
+    Adjustable networks are studied at --strength.
+    """
     file = file_to_write(checkpoint) if write else None
     found, place = load_checkpoint(checkpoint), pick_device(device)
     network = put(found.model(), place)
-    task = task_learnt(found.training)
+    task, strength = task_learnt(found.training), None
+    if task.strengths:
+        one = of_strength(found.training["task"], strength_asked)
+        task, strength = task_of(one), one[STRENGTH[one["filter"]]]
     pairs = pairs_of(task.scored, task.name, spread(find_images(images), limit))
     with bar("tiles", len(TILES)) as advance:
-        smoother = partial(network_smoother, network, device=place)
+        smoother = partial(network_smoother, network, device=place, strength=strength)
         rows = study(smoother, pairs, shave=task.shave, progress=advance)
-    click.echo(f"tile   step   PSNR dB    SSIM   s/image   ({len(pairs)} images)")
+    click.echo(f"tile   step   PSNR dB    SSIM   s/image   seam   ({len(pairs)} images)")
     for row in rows:
         s = row.scores
-        click.echo(f"{row.tile!s:5} {row.step or '':>5} {s.psnr:9.2f}  {s.ssim:.4f}   {s.seconds:7.2f}")
+        click.echo(
+            f"{row.tile!s:5} {row.step or '':>5} {s.psnr:9.2f}  {s.ssim:.4f}   {s.seconds:7.2f}  {row.seam:5.2f}"
+        )
     best = recommended(rows)
     click.echo(f"recommended: tiles of {best.tile} every {best.step} pixels")
     if file is not None:
-        measured = [{"tile": r.tile, "step": r.step, "psnr": r.scores.record()["psnr"], "seconds": r.scores.seconds}
+        measured = [{"tile": r.tile, "step": r.step, "psnr": r.scores.record()["psnr"], "seconds": r.scores.seconds,
+                     "seam": r.seam}
                     for r in rows]  # fmt: skip
         found.training |= {"tile": best.tile, "tile_step": best.step, "tile_study": measured}
         save_checkpoint(file, found)

@@ -1,0 +1,30 @@
+"""Do tiles show? A picture smoothed on two grids of tiles that lie half a step apart should be the same picture."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .evaluate import Smooth
+
+BLOCK = 16  # pixels a side; means over it are what an eye sees in skies, where single pixels hide it
+ALLOWED = 1.0  # levels, of photographs
+ALLOWED_FLAT = 0.5  # levels, of gradients and skies
+
+
+def seam(smooth: Smooth, image: NDArray[np.uint8], tile: int, step: int) -> float:
+    """The largest difference, in 8-bit levels, between the means of a 16×16 block on the two grids.
+
+    `smooth` works in tiles of `tile` pixels every `step`, from the top left. Given the picture without its first half
+    step of rows and columns it lays the other grid; what the first tiles of that grid have at their outer edges, and
+    other tiles blend away, is left out. 0 where the picture fits into one tile and a half.
+    """
+    height, width = image.shape[:2]
+    shift, left_out = step // 2, step // 2 + (tile - step)
+    high, wide = ((side - left_out) // BLOCK * BLOCK for side in (height, width))
+    if min(high, wide) < BLOCK or max(height, width) <= tile:
+        return 0.0
+    inner = slice(left_out, left_out + high), slice(left_out, left_out + wide)
+    one = smooth(image).astype(np.float64)[inner]
+    other = smooth(np.ascontiguousarray(image[shift:, shift:])).astype(np.float64)
+    other = other[left_out - shift :, left_out - shift :][:high, :wide]
+    difference = (one - other).reshape(high // BLOCK, BLOCK, wide // BLOCK, BLOCK, -1)
+    return float(np.abs(difference.mean((1, 3))).max())

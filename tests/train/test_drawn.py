@@ -1,0 +1,53 @@
+"""Drawn and noisy pictures among those to train on."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from pnen_train.cli import main
+from pnen_train.drawn import KINDS, draw
+from pnen_train.prepare import NOISE, noisy, reduced
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_drawn_picture_is_the_same_each_time_and_another_for_another_seed(kind):
+    one, same, other = draw(kind, 64, 1), draw(kind, 64, 1), draw(kind, 64, 2)
+    assert one.shape == (64, 64, 3) and one.dtype == np.uint8
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", ["flat", "shapes", "lines", "text", "screen"])
+def test_most_of_a_drawn_picture_is_flat(kind):
+    shares = []
+    for seed in range(8):
+        picture = draw(kind, 96, seed).astype(int)
+        shares.append(np.mean(np.abs(np.diff(picture, axis=1)).max(2) == 0))
+    assert np.mean(shares) > 0.5
+
+
+def test_noise_is_of_a_known_strength_and_seeded():
+    grey = np.full((300, 300, 3), 128, np.uint8)
+    found = [np.std(noisy(grey, seed).astype(float)) for seed in range(12)]
+    assert NOISE[0] - 0.3 < min(found) and max(found) < NOISE[1] + 0.3 and np.ptp(found) > 2
+    np.testing.assert_array_equal(noisy(grey, 3), noisy(grey, 3))
+
+
+def test_photographs_are_reduced_by_whole_factors():
+    assert reduced(np.zeros((1024, 683, 3), np.uint8)).shape == (512, 342, 3)
+    assert reduced(np.zeros((481, 321, 3), np.uint8)).shape == (481, 321, 3)
+
+
+def test_the_command_makes_a_folder_to_train_on(photo, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name in ("coffee", "astronaut", "chelsea", "rocket"):
+        Image.fromarray(photo(name)).save(tmp_path / "photos" / f"{name}.png")
+    call = [str(tmp_path / "photos"), str(tmp_path / "out")]
+    result = CliRunner().invoke(main, ["pictures", *call])
+    assert result.exit_code == 0, result.output
+    names = sorted(path.stem for path in (tmp_path / "out").iterdir())
+    assert names == ["astronaut", "astronaut_noisy", "chelsea", "coffee", "drawn_flat_0", "rocket", "rocket_noisy"]
+    assert "written: 7 pictures" in result.output
+    again = CliRunner().invoke(main, ["pictures", *call])
+    assert again.exit_code == 2 and "expected a new folder" in again.output

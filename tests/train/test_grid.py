@@ -1,0 +1,112 @@
+"""The coarse grid, the strength as an input and the blindness to added constants, against independent forms of each."""
+
+from functools import cache
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pnen_runtime.errors import UsageError
+from pnen_train.models import build
+from pnen_train.models.grid import Entry, to_pixels
+
+SIDES = st.integers(16, 41)
+
+
+@cache
+def network(**settings):
+    """A small adjustable network with weights that do something everywhere."""
+    torch.manual_seed(0)
+    made = build("pnen", {"channels": 8, "stages": 2, "dilations": [1, 2], "key_channels": 4, "value_channels": 4,
+                          "scales": [], "grid": 2, "strengths": [0.002, 0.2]} | settings)  # fmt: skip
+    for weight in made.parameters():
+        torch.nn.init.normal_(weight, 0, 0.2)
+    return made.eval().requires_grad_(False)
+
+
+def strength_map(value, image):
+    return torch.full((len(image), 1, *image.shape[2:]), value)
+
+
+@given(grid=st.integers(2, 4), height=SIDES, width=SIDES)
+@settings(max_examples=25)
+def test_the_entry_is_a_3x3_convolution_of_unshuffled_pixels(grid, height, width):
+    torch.manual_seed(grid)
+    entry, image = Entry(3, 5, grid), torch.rand(2, 3, height, width)
+    rows, columns = -(-height // grid), -(-width // grid)
+    filled = F.pad(image, (0, columns * grid - width, 0, rows * grid - height), mode="replicate")
+    around = F.pad(filled, (grid,) * 4, mode="replicate")
+    weight = F.pixel_unshuffle(entry.weight, grid)  # (5, 3·g², 3, 3)
+    expected = F.conv2d(F.pixel_unshuffle(around, grid), weight, entry.bias)
+    torch.testing.assert_close(entry(image), expected, atol=1e-5, rtol=1e-5)
+    assert expected.shape == (2, 5, rows, columns)
+
+
+@given(grid=st.integers(1, 5), height=SIDES, width=SIDES)
+@settings(max_examples=25)
+def test_any_size_comes_back_and_pixels_return_to_their_place(grid, height, width):
+    image = torch.rand(1, 3, height, width)
+    filled = F.pad(image, (0, -width % grid, 0, -height % grid), mode="replicate")
+    torch.testing.assert_close(to_pixels(F.pixel_unshuffle(filled, grid), grid, height, width), image)
+    made = network(grid=grid)
+    assert all(part.shape == image.shape for part in made(image, strength_map(0.02, image)))
+
+
+@pytest.mark.parametrize("grid", [1, 2, 3])
+@pytest.mark.parametrize("scales", [(), (6,)])
+def test_an_equivariant_network_adds_an_added_constant(grid, scales):
+    made, image = network(grid=grid, scales=scales, equivariant=True), torch.rand(1, 3, 30, 25)
+    strength, constant = strength_map(0.05, image), torch.tensor([0.1, -0.2, 0.3])[:, None, None]
+    for plain, moved in zip(made(image, strength), made(image + constant, strength), strict=True):
+        torch.testing.assert_close(moved, plain + constant, atol=1e-4, rtol=0)
+    assert not torch.allclose(made(image, strength)[-1], image, atol=1e-2)
+
+
+def test_flat_colours_of_every_kind_are_changed_alike_by_an_equivariant_network():
+    made = network(equivariant=True)
+    flat = torch.rand(5, 3, 1, 1).expand(-1, -1, 24, 24)
+    changes = made(flat, strength_map(0.1, flat))[-1] - flat
+    torch.testing.assert_close(changes, changes[:1].expand_as(changes), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("scale", "strengths"), [("log", (0.002, 0.2)), ("linear", (0.0, 50.0))])
+def test_strength_goes_from_minus_one_to_one_and_no_further(scale, strengths):
+    entry, (least, most) = Entry(3, 4, 2, strengths, scale), strengths
+    middle = (least * most) ** 0.5 if scale == "log" else (least + most) / 2
+    found = entry.encoded(torch.tensor([least, middle, most, most * 9, least / 9]))
+    torch.testing.assert_close(found, torch.tensor([-1.0, 0, 1, 1, -1]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("equivariant", [True, False])
+def test_one_strength_can_be_taken_out_of_an_adjustable_entry(equivariant):
+    entry, image = Entry(3, 6, 2, (0.002, 0.2), equivariant=equivariant), torch.rand(2, 3, 21, 18)
+    torch.testing.assert_close(entry.at(0.05)(image), entry(image, strength_map(0.05, image)))
+
+
+def test_a_map_is_each_strength_where_it_is_asked_far_from_the_line():
+    made, image = network(equivariant=True, dilations=(1,), stages=1), torch.rand(1, 3, 24, 96)
+    weak, strong = strength_map(0.002, image), strength_map(0.2, image)
+    halves = torch.cat([weak[..., :48], strong[..., 48:]], 3)
+    result = made(image, halves)[-1]
+    torch.testing.assert_close(result[..., :24], made(image, weak)[-1][..., :24])
+    torch.testing.assert_close(result[..., -24:], made(image, strong)[-1][..., -24:])
+
+
+def test_full_size_pnen_is_unchanged():
+    made = build("pnen", {})
+    assert made.entry.plain and made.entry.kernel_size == (3, 3) and made.entry.padding == (1, 1)
+    assert {name for name in made.state_dict() if name.startswith("entry")} == {"entry.weight", "entry.bias"}
+    image = torch.rand(1, 3, 20, 17)
+    torch.testing.assert_close(made.entry(image), F.conv2d(image, made.entry.weight, made.entry.bias, padding=1))
+
+
+@pytest.mark.parametrize("settings", [
+    {"grid": 3, "scales": [8]}, {"grid": 0}, {"grid": 9, "scales": []}, {"strengths": [0.2]},
+    {"strengths": [0.2, 0.1]}, {"strengths": [0, 1]}, {"strength_scale": "root"},
+    {"strengths": [-1, 1], "strength_scale": "linear"}, {"strengths": ["a", "b"]},
+])  # fmt: skip
+def test_impossible_settings_are_refused(settings):
+    with pytest.raises(UsageError, match="grid|strength"):
+        build("pnen", settings)
