@@ -17,12 +17,16 @@ ANSWERS = {
     "flat": lambda image: np.zeros_like(image),
     "nan": lambda image: np.full_like(image, np.nan),
     "grey": lambda image: image,
+    "dim": lambda image, strength: image * strength,
 }
+RANGE = {"least": 0.002, "most": 0.2, "default": 0.02, "unit": "a share", "scale": "log"}  # of the adjustable "dim"
 
 
 def nodes(kind: str) -> list:
     if kind in ("identity", "grey"):
         return [helper.make_node("Identity", ["image"], ["smooth"])]
+    if kind == "dim":
+        return [helper.make_node("Mul", ["image", "strength"], ["smooth"])]
     one = numpy_helper.from_array(np.float32({"invert": 1, "flat": 0, "nan": np.nan}[kind]))
     constant = helper.make_node("Constant", [], ["constant"], value=one)
     operation, inputs = ("Sub", ["constant", "image"]) if kind == "invert" else ("Mul", ["image", "constant"])
@@ -33,10 +37,11 @@ def write_model(path: Path, kind: str = "identity", card: Card | str | None = No
     """Write a graph of `kind` to `path`; `card` may also be any text, or None for no card."""
     channels = 1 if kind == "grey" else 3
     shape = ["B", channels, "H", "W"]
+    strength = helper.make_tensor_value_info("strength", TensorProto.FLOAT, ["B", 1, "H", "W"])
     graph = helper.make_graph(
         nodes(kind),
         kind,
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape), *([strength] if kind == "dim" else [])],
         [helper.make_tensor_value_info("smooth", TensorProto.FLOAT, shape)],
     )
     if output != "smooth":
@@ -74,6 +79,8 @@ def model(tmp_path):
     def write(kind: str = "identity", **changes: object) -> Path:
         if kind == "grey":
             changes["channels"] = 1
+        if kind == "dim":
+            changes.setdefault("strength", RANGE)
         return write_model(tmp_path / f"{kind}.onnx", kind, a_card(**changes))
 
     return write
