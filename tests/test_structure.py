@@ -44,6 +44,38 @@ def test_runtime_imports_a_backend_only_when_it_is_opened():
                 assert not FRAMEWORKS & imported(statement), file
 
 
+def modules(floor: str) -> dict[str, Path]:
+    """Every module by its name; those of tools are imported without that word."""
+    start = ROOT / floor if floor == "tools" else ROOT
+    names = {file: file.relative_to(start).with_suffix("").parts for file in sources(floor)}
+    return {".".join(parts[:-1] if parts[-1] == "__init__" else parts): file for file, parts in names.items()}
+
+
+def needs(name: str, file: Path) -> set[str]:
+    """The names that a module imports, also for its types alone."""
+    found, package = set(), name.split(".")[: None if file.name == "__init__.py" else -1]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {part.name for part in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = [*package[: len(package) + 1 - node.level], node.module] if node.level else [node.module]
+            full = ".".join(filter(None, base))
+            found |= {full, *(f"{full}.{part.name}" for part in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_no_module_imports_one_that_imports_it(floor):
+    files = modules(floor)
+    # a package's own __init__ may gather what is in it
+    graph = {name: needs(name, file) & files.keys() - {name.rpartition(".")[0]} for name, file in files.items()}
+    assert any(graph.values())
+    while graph:
+        free = {name for name, needed in graph.items() if not needed & graph.keys() - {name}}
+        assert free, f"these import each other: {sorted(graph)}"
+        graph = {name: needed for name, needed in graph.items() if name not in free}
+
+
 CLOCKS = {"perf_counter", "process_time", "thread_time", "perf_counter_ns", "process_time_ns"}
 WAITS = {"wait", "join", "communicate", "acquire", "result"}
 

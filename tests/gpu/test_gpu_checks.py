@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gpu_checks import same, speed
 from gpu_checks.lab import IDENTITY, read_reference
-from gpu_checks.line import Wrong
+from gpu_checks.subject import Wrong
 
 from pnen_runtime.backends.ort import CPU, OrtBackend, open_session
 from pnen_runtime.tiles import smooth_tiled

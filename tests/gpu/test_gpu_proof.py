@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from gpu_checks import engines, process, same, speed
 from gpu_checks.lab import Lab, missing, read_reference, write_reference
-from gpu_checks.line import FAIL, PASS, SKIP, Line, Outcome, Skipped, Subject, perform
+from gpu_checks.line import FAIL, PASS, SKIP, Line, Outcome, perform
 from gpu_checks.order import all_lines
 from gpu_checks.prepare import networks, prepare
 from gpu_checks.report import markdown
+from gpu_checks.subject import Skipped, Subject
 
 from pnen_export.inputs import Input
 from pnen_export.parity import Reference, torch_run

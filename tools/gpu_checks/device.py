@@ -18,8 +18,8 @@ from pnen_runtime.errors import EngineError
 from pnen_runtime.smoother import Smoother
 
 from .lab import Lab, open_adapter
-from .line import Figures, Skipped, Subject, Wrong
 from .same import compare_threads, make_picture
+from .subject import Figures, Skipped, Subject, Wrong
 
 MEGABYTES = 64  # of a copy that is timed
 GROWTH = 4 << 20  # bytes that other programs may take or give back meanwhile

@@ -25,8 +25,8 @@ from pnen_runtime.engine_file import read_engine, sidecar
 from pnen_runtime.errors import PnenError, UsageError
 
 from .lab import FLAVOURS, Lab
-from .line import Figures, Subject, Wrong
 from .same import make_picture
+from .subject import Figures, Subject, Wrong
 
 HD = "1x16x16,1x512x512,1x1080x1920"
 AT_ONCE = 5.0  # seconds for an engine out of the cache

@@ -31,7 +31,7 @@ from pnen_runtime.cuda.driver import call, first_gpu
 from pnen_runtime.engine_file import read_engine
 from pnen_runtime.errors import PnenError
 
-from .line import Skipped, Subject
+from .subject import Skipped, Subject
 
 PREPARED = "prepared.json"  # the last file of a folder that `prepare` wrote
 ADAPTERS = {"pycuda": ("pycuda", "by_pycuda", "PyCuda"), "cuda-python": ("cuda", "by_cuda_python", "CudaPython")}

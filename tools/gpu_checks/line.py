@@ -6,45 +6,15 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pnen_runtime.errors import PnenError
 
-if TYPE_CHECKING:
-    from .lab import Lab
+from .lab import Lab
+from .subject import Figures, Skipped, Subject, Wrong
 
-Figures = dict[str, Any]  # plain JSON; "rows" is a list of dictionaries, which becomes a table
 PASS, FAIL, SKIP = "PASS", "FAIL", "SKIP"
-
-
-class Wrong(Exception):
-    """A check that failed, with what it had found until then."""
-
-    def __init__(self, message: str, figures: Figures | None = None):
-        super().__init__(message)
-        self.figures = figures or {}
-
-
-class Skipped(Exception):
-    """A check that cannot be made here, and why."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is checked: a network in one precision, on a backend, with device memory by an adapter."""
-
-    stack: str  # one of `pnen_runtime.backends.BACKENDS`, or "cuda" for the memory and kernels alone
-    network: str = ""  # "l0", "full", or "identity" where no package runs networks
-    precision: str = ""
-    target: str = "onnx"
-    adapter: str = ""  # "pycuda" or "cuda-python"; empty: what the runtime takes
-
-    def __str__(self) -> str:
-        network = ".".join(filter(None, (self.network, "ort" if self.target == "ort" else "", self.precision)))
-        return " ".join(filter(None, (self.stack, network, self.adapter)))
-
-
-Check = Callable[["Lab", Subject], Figures]
+Check = Callable[[Lab, Subject], Figures]
 
 
 @dataclass(frozen=True)
@@ -54,6 +24,7 @@ class Line:
     check: Check
     subject: Subject
     seconds: float  # about
+    minutes: int = 30  # of the smallest proof that has it
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.check.__name__.replace('_', ' ')}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from . import device, engines, same, speed
 from .lab import ADAPTERS
-from .line import Check, Line, Subject
+from .line import Check, Line
+from .subject import Subject
 
 BUILD = {"tensorrt": 120, "tensorrt-rtx": 40}  # seconds: TensorRT measures kernels, TensorRT-RTX does not
 

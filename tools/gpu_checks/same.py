@@ -22,7 +22,7 @@ from pnen_runtime.plan import most_at_once
 from pnen_runtime.smoother import Smoother
 
 from .lab import Lab
-from .line import Figures, Subject, Wrong
+from .subject import Figures, Subject, Wrong
 
 TYPES = ("uint8", "uint16", "float16", "float32")
 STEP = {"uint8": 1 / 255, "uint16": 1 / 65535, "float16": 2**-11, "float32": 0.0}  # what rounding may change

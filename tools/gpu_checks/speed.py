@@ -19,7 +19,7 @@ from pnen_runtime.smoother import Smoother
 
 from .engines import ROOT, command
 from .lab import Lab
-from .line import Figures, Subject, Wrong
+from .subject import Figures, Subject, Wrong
 
 SECONDS = 1.5  # for the repeats of one row
 IMAGES = {

@@ -1,4 +1,4 @@
-"""The GPU of this machine, or a stand-in for the driver where there is none."""
+"""The GPU of this machine, or a stand-in for the driver where there is none; with --real-cuda the GPU or nothing."""
 
 from __future__ import annotations
 
@@ -78,6 +78,12 @@ class StandIn:
     def damage(self) -> int:
         """Bytes that were written outside of the allocations."""
         return int(self.driver.stand_in_damage())
+
+
+@pytest.fixture(autouse=True)
+def _real_where_it_must_be(request) -> None:
+    if request.config.getoption("--real-cuda") and first_gpu() is None:
+        pytest.skip("--real-cuda: expected an NVIDIA GPU and its driver, found none, so nothing was shown")
 
 
 @pytest.fixture(scope="session")

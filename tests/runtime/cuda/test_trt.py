@@ -31,8 +31,8 @@ def test_the_network_answers_at_every_size_again_and_again(opened, kind):
 @pytest.mark.parametrize("kind", ["tensorrt 8.6", "tensorrt 10"])
 def test_from_its_second_use_on_a_shape_is_one_cuda_graph(opened, kind):
     backend, module = opened(kind)
-    batch = RANDOM.random((2, 3, 24, 24), np.float32)
     for _ in range(6):
+        batch = RANDOM.random((2, 3, 24, 24), np.float32)
         np.testing.assert_array_equal(backend.run(batch), flip(batch))
     (context,) = module.made[0].contexts
     assert context.executions == 2  # once to run, once to be captured
