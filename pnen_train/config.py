@@ -19,6 +19,7 @@ RECIPES = Path(__file__).parent / "recipes"
 class Data:
     """Patches: random crops of random images, flipped with probability 1/2 and turned by k·90 degrees."""
 
+    images: int = 0  # of those given, spread evenly, where a filter is too slow for all of them; 0: all
     crop: int = 96  # pixels a side
     batch: int = 8  # crops of a step, over all processes together
     late_share: float = 0.0  # of the steps, the last ones, that take crops of another size: ...
@@ -102,7 +103,7 @@ SECTIONS: dict[str, type] = {"data": Data, "optimiser": Optimiser, "run": Run}
 CHOICES = {"schedule": ("plateau", "cosine", "step"), "precision": ("fp32", "bf16", "auto"), "method": ("adam", "sgd"),
            "loss": ("mse", "l1", "log", "ceilnet")}  # fmt: skip
 FROM_0 = ("seed", "minimum_rate", "warmup_steps", "patience", "weight_decay", "clip_norm", "clip_step", "late_share",
-          "average")  # fmt: skip
+          "average", "images")  # fmt: skip
 LEAST = {"crop": 16, "late_crop": 16, "tile": 16} | dict.fromkeys(FROM_0, 0)  # others: 1, or above 0
 SHARES = ("late_share", "average")
 KINDS: dict[type, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}

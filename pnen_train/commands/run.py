@@ -135,6 +135,7 @@ def _split(images: tuple[Path, ...], validation: tuple[Path, ...], plan: Recipe)
     if not images:
         raise UsageError("expected images to train on, got none; name a folder")
     paths, most = find_images(images), plan.run.validation_images
+    paths = spread(paths, plan.data.images or len(paths))
     if validation:
         scored, trained = find_images(validation), {path.resolve() for path in paths}
         for path in scored:
