@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from pnen_runtime.errors import CheckpointError, PnenError, UsageError
@@ -195,10 +196,11 @@ def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
 
 def _circumstances(recipe: Recipe, pairs: Sequence[Pair], device: torch.device) -> dict[str, Any]:
     """What the figures of a run may depend on."""
-    return {"recipe": asdict(recipe), "images": len(pairs), "device": str(device), **versions()}
+    pictures = _sha256([(image,) for image, _ in pairs])  # of the inputs alone: the task says what their targets are
+    return {"recipe": asdict(recipe), "images": len(pairs), "pictures": pictures, "device": str(device), **versions()}
 
 
-def _sha256(pairs: Sequence[Pair]) -> str:
+def _sha256(pairs: Sequence[tuple[NDArray[Any], ...]]) -> str:
     digest = hashlib.sha256()
     for pair in pairs:
         for part in pair:
