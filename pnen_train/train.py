@@ -27,7 +27,7 @@ from .run_folder import RunFolder
 from .state import State
 from .step import objective_of, train_step
 from .targets import Pair
-from .tasks import at_each_strength, task_of
+from .tasks import Task, at_each_strength, task_of
 
 Watch = Callable[[int, float, float], None]  # step, loss, PSNR of the batch in dB
 Report = Callable[[int, Scores, float], None]  # step, validation scores, steps per second so far
@@ -171,6 +171,12 @@ def note(
         save_checkpoint(files.best, state.checkpoint(resumable=False))
 
 
+def at_scored_strengths(validation: Sequence[Pair], task: Task) -> dict[float | None, list[Pair]]:
+    """The pairs of the least, middle and most strength that a run is scored at; of one strength, under None."""
+    apart = at_each_strength(validation, task.strengths)
+    return {strength: apart[strength] for strength in list(apart)[:: max(1, len(apart) // 2)]}
+
+
 def validate(state: State, validation: Sequence[Pair], device: torch.device) -> tuple[Scores, NDArray[np.uint8]]:
     """Scores on the validation pairs, and input, output and target of the first one side by side.
 
@@ -178,8 +184,8 @@ def validate(state: State, validation: Sequence[Pair], device: torch.device) -> 
     """
     state.final.eval()
     run, task, rows = state.recipe.run, task_of(state.recipe.target), []
-    apart = at_each_strength(validation, task.strengths)
-    for strength in list(apart)[:: max(1, len(apart) // 2)]:
+    apart = at_scored_strengths(validation, task)
+    for strength in apart:
         smooth = network_smoother(state.final, run.tile, run.tile_step, device=device, strength=strength)
         rows.append(evaluate(smooth, apart[strength], task.shave))
         if len(rows) == 1 + (len(apart) > 1):

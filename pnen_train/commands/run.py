@@ -16,14 +16,14 @@ from pnen_runtime.errors import UsageError
 from ..checkpoint import load_checkpoint
 from ..config import Recipe, override, read_recipe
 from ..device import pick_device
-from ..evaluate import Scores, evaluate
+from ..evaluate import Scores, evaluate, mean_scores
 from ..models import count_parameters
 from ..processes import joined
 from ..progress import bar, say
 from ..state import State, build_network
 from ..targets import find_images, spread
 from ..tasks import task_of
-from ..train import Stopped, TimeIsUp, train
+from ..train import Stopped, TimeIsUp, at_scored_strengths, train
 from .options import FOLDER, THERE, device, pairs_of
 
 
@@ -96,7 +96,8 @@ def command(
             held = pairs_of(task.scored, task.name, scored)
         origin = "" if validation else f" held out of IMAGES, {scored[0].name} to {scored[-1].name}"
         shared = f" and {processes.count - 1} more" if processes.count > 1 else ""
-        idle = evaluate(task.nothing, held, task.shave, quantise=False)
+        idle = mean_scores([evaluate(task.nothing, pairs_at, task.shave, quantise=False)
+                            for pairs_at in at_scored_strengths(held, task).values()])  # fmt: skip
         if fit and not resume:
             say(f"{name}: a trial measures how many steps fit into {max_time:g} minutes")
 
