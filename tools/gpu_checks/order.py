@@ -49,6 +49,7 @@ def _first(stack: str) -> list[Line]:
 
 def _then(stack: str) -> list[Line]:
     build, full, small = BUILD[stack], Subject(stack, "full", "fp32"), Subject(stack, "l0", "fp32")
+    whole = [Subject(stack, network, "fp16", sizes="whole") for network in ("l0", "full")]
     others = [Subject(stack, "full", "fp16", adapter=adapter) for adapter in ADAPTERS]
     return [
         Line(engines.build, small, build),
@@ -60,6 +61,11 @@ def _then(stack: str) -> list[Line]:
         Line(engines.build, full, build),
         Line(same.parity, full, 20),
         Line(speed.times, full, 60),
+        *(
+            Line(check, subject, seconds)
+            for subject in whole
+            for check, seconds in ((engines.build, build), (same.parity, 20), (speed.times, 45))
+        ),
         Line(engines.beyond_the_guard, Subject(stack, "full", "fp16"), 90 + build),
     ]
 
