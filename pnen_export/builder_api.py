@@ -13,6 +13,8 @@ from pnen_runtime.cuda.driver import first_gpu
 from pnen_runtime.errors import BackendMissing, UsageError
 from pnen_runtime.files import write_bytes
 
+from .profiles import ELEMENT_LIMIT
+
 MODULES = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
 TURING = "SM75"  # for which TensorRT-RTX has no matrix products in FP32
 STEPS = 1000  # of a whole build, as progress is told
@@ -40,6 +42,12 @@ def find_tensorrt(wanted: str) -> Any:
 def flavour(trt: Any) -> str:
     """Which of `MODULES` it is."""
     return "rtx" if trt.__name__ == MODULES["rtx"] else "tensorrt"
+
+
+def element_limit(trt: Any) -> int | None:
+    """The most elements that one tensor may have, or None: TensorRT 10.13 no longer says that there is a limit."""
+    version = [int(part) for part in re.findall(r"\d+", trt.__version__)[:2]]
+    return ELEMENT_LIMIT if flavour(trt) == "tensorrt" and version < [10, 13] else None
 
 
 def open_builder(trt: Any, log: Any) -> tuple[Any, Any]:

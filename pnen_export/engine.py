@@ -57,7 +57,7 @@ def build_engine(
     Raises
     ------
     UsageError
-        A profile is wrong or has too many keys, or this version lacks an option.
+        A profile is wrong or too large for half precision or this version, or the version lacks an option.
     ParityError
         The graph or the engine is not in the precision asked for, or the engine computes something else.
     EngineError
@@ -70,8 +70,9 @@ def build_engine(
     precision = precision or file.card.precision
     require_precision(precision, file.half_share, f"the weights of {onnx_path} are")
     card = replace(file.card, precision=precision)
-    profiles = list(profiles) or [tile_profile(card)]
-    check_profiles(card, profiles, key_limit)
+    element_limit = builder_api.element_limit(trt)
+    profiles = list(profiles) or [tile_profile(card, element_limit=element_limit)]
+    check_profiles(card, profiles, key_limit, element_limit)
     gpu = None if builder_api.flavour(trt) == "rtx" else first_gpu()
     engine = {
         "flavour": builder_api.flavour(trt),

@@ -123,7 +123,9 @@ def test_the_published_network_is_fused_at_tiles_and_full_hd_for_every_gpu(
     assert (tmp_path / "model.engine").stat().st_size < 12e6
     if name == "full":
         assert card.engine["built"]["attention_fused"] == [True, None]
-        with pytest.raises(UsageError, match=r"1x1080x1920 has 518,400 keys at scale 2.* at most 384x682 .*FP32 file"):
+        with pytest.raises(
+            UsageError, match=r"1x1080x1920 has 518,400 keys at scale 2.* at most 1x384x682 .*FP32 file"
+        ):
             build_engine(rtx, file, tmp_path / "model.engine", profiles=[tiles, FULL_HD])
 
 

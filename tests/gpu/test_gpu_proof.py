@@ -1,12 +1,13 @@
 """The proof for NVIDIA cards: all of it where there is one; elsewhere that it says what is missing and what failed."""
 
 import json
+from types import SimpleNamespace
 
 import click.testing
 import gpu_proof
 import numpy as np
 import pytest
-from gpu_checks import engines, process, same, speed
+from gpu_checks import engines, lab, process, same, speed
 from gpu_checks.lab import Lab, missing, read_reference, write_reference
 from gpu_checks.line import FAIL, PASS, SKIP, Line, Outcome, perform
 from gpu_checks.order import SIZES, all_lines
@@ -207,6 +208,29 @@ def test_a_reference_is_read_as_it_was_written(tmp_path):
         assert (part.kind, part.size) == (other.kind, other.size)
         assert all(map(np.array_equal, part.batches, other.batches))
     assert all(map(np.array_equal, reference.expected, read_reference(tmp_path / "a.npz").expected))
+
+
+def test_whole_images_have_engines_of_their_own_with_what_this_version_takes(tiny, monkeypatch):
+    """A version that refuses a whole image must still build the engine for tiles."""
+    built = {}
+    sizes = "1x16x16,1x512x512,1x512x512", "1x16x16,1x1080x1920,1x1080x1920"
+    monkeypatch.setattr(lab, "WHOLE", {("tiny", "fp16"): sizes})
+    monkeypatch.setattr(
+        lab,
+        "build_engine",
+        lambda trt, onnx, path, profiles, cache: built.setdefault((trt.__version__, path.name), profiles),
+    )
+    for version in ("8.6.0", "10.13.0"):
+        trt = SimpleNamespace(__name__="tensorrt", __version__=version)
+        monkeypatch.setattr(lab, "find_tensorrt", lambda _wanted, trt=trt: trt)
+        for kind in ("", "whole"):
+            Lab(tiny[0]).engine(Subject("tensorrt", "tiny", "fp16", sizes=kind), build=True)
+    found = {key: [str(profile).split(",")[2] for profile in profiles] for key, profiles in built.items()}
+    tiles, whole = ["8x48x48", "32x96x96"], ["1x512x512", "1x1080x1920"]
+    assert found == {
+        ("8.6.0", "tiny.fp16.engine"): tiles, ("8.6.0", "tiny.fp16.whole.engine"): whole[:1],
+        ("10.13.0", "tiny.fp16.engine"): tiles, ("10.13.0", "tiny.fp16.whole.engine"): whole,
+    }  # fmt: skip
 
 
 def test_every_line_has_a_name_of_its_own_and_a_check_that_says_what_it_is():
