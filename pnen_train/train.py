@@ -26,7 +26,7 @@ from .run_folder import RunFolder
 from .state import State
 from .step import objective_of, train_step
 from .targets import Pair
-from .tasks import at_each_strength, task_of
+from .tasks import Task, at_each_strength, task_of
 
 Watch = Callable[[int, float, float], None]  # step, loss, PSNR of the batch in dB
 Report = Callable[[int, Scores, float], None]  # step, validation scores, steps per second so far
@@ -168,18 +168,24 @@ def validate(state: State, validation: Sequence[Pair], device: torch.device) -> 
     """
     state.final.eval()
     run, task, rows = state.recipe.run, task_of(state.recipe.target), []
-    apart = at_each_strength(validation, task.strengths)
-    for strength in list(apart)[:: max(1, len(apart) // 2)]:
+    apart = validated(validation, task)
+    for strength, pairs in apart.items():
         smooth = network_smoother(state.final, run.tile, run.tile_step, device=device, strength=strength)
-        rows.append(evaluate(smooth, apart[strength], task.shave))
-        if len(rows) == 1 + (len(apart) > 1):
-            image, target = apart[strength][0]
+        rows.append(evaluate(smooth, pairs, task.shave))
+        if len(rows) == 1 + len(apart) // 2:
+            image, target = pairs[0]
             result = smooth(image)
     scores = mean_scores(rows)
     shown = (part if part.dtype == np.uint8 else levels(part) for part in (image, result, target))
     picture = np.concatenate(list(shown), axis=1)
     state.model.train()
     return scores, picture
+
+
+def validated(pairs: Sequence[Pair], task: Task) -> dict[float | None, list[Pair]]:
+    """The pairs that a validation scores, by strength: of an adjustable network's the least, middle and most."""
+    apart = at_each_strength(pairs, task.strengths)
+    return {strength: apart[strength] for strength in list(apart)[:: max(1, len(apart) // 2)]}
 
 
 def decibels(error: float) -> float:

@@ -16,14 +16,14 @@ from pnen_runtime.errors import UsageError
 from ..checkpoint import load_checkpoint
 from ..config import Recipe, override, read_recipe
 from ..device import pick_device
-from ..evaluate import Scores, evaluate
+from ..evaluate import Scores, evaluate, mean_scores
 from ..models import count_parameters
 from ..processes import joined
 from ..progress import bar, say
 from ..state import build_network
 from ..targets import find_images, spread
 from ..tasks import task_of
-from ..train import Stopped, TimeIsUp, train
+from ..train import Stopped, TimeIsUp, train, validated
 from .options import FOLDER, THERE, device, pairs_of
 
 
@@ -93,7 +93,8 @@ def command(
         say(f"{name}: {count_parameters(network):,} parameters, {len(pairs)} images, scored on {len(held)}{origin}, "
             f"{place}{shared}, step {first} of {plan.optimiser.steps}, into {out}")  # fmt: skip
         if processes.leads:
-            idle = evaluate(task.nothing, held, task.shave, quantise=False)
+            apart = validated(held, task)
+            idle = mean_scores([evaluate(task.nothing, pairs, task.shave, quantise=False) for pairs in apart.values()])
             say(f"{task.nothing_name}: PSNR {idle.psnr:.2f} dB, SSIM {idle.ssim:.4f}")
 
         def report(step: int, scores: Scores, rate: float) -> None:
