@@ -147,10 +147,27 @@ def last_error(lines: list[tuple[str, str]]) -> str:
     return errors[-1] if errors else "it gave no reason"
 
 
-def activation_bytes(lines: list[tuple[str, str]]) -> list[int]:
-    """What the builder reserves for each profile, out of its log."""
+def load_plan(trt: Any, log: Any, plan: bytes) -> Any:
+    """The engine of a new plan; None where this machine cannot load it."""
+    runtime = trt.Runtime(log)
+    if hasattr(runtime, "engine_host_code_allowed"):
+        runtime.engine_host_code_allowed = True  # a version-compatible plan holds code, here our own
+    return runtime.deserialize_cuda_engine(plan)
+
+
+def activation_bytes(engine: Any, lines: list[tuple[str, str]], profiles: int) -> list[int]:
+    """What each profile reserves, by the engine where it is loaded, else by the log; empty where neither tells it.
+
+    The log of TensorRT 8.6 may name a profile's figure twice.
+    """
+    for name in ("get_device_memory_size_for_profile_v2", "get_device_memory_size_for_profile"):
+        if hasattr(engine, name):
+            return [int(getattr(engine, name)(index)) for index in range(profiles)]
+    if engine is not None and profiles == 1:
+        return [int(getattr(engine, "device_memory_size_v2", None) or engine.device_memory_size)]
     found = (re.match(r"Total Activation Memory: (\d+)", message) for _, message in lines)
-    return [int(match[1]) for match in found if match]
+    told = [int(match[1]) for match in found if match]
+    return told if len(told) == profiles else []
 
 
 def make_monitor(trt: Any, watch: Callable[[int, int], None]) -> Any:

@@ -61,9 +61,9 @@ def engine_report(card: Card) -> list[str]:
     engine = card.engine
     built, name = engine["built"], {"tensorrt": "TensorRT", "rtx": "TensorRT-RTX"}[engine["flavour"]]
     gpu = engine["gpu"]["name"] if engine["gpu"] else " ".join(engine["compute_capabilities"])
-    share = built["half_share"]["engine"]
-    proof = "by the engine's layers" if share is not None else "by the types of the graph"
-    seconds = f"{built['seconds']:.1f} s to build"
+    typed = built["half_share"]["graph"] is not None
+    proof = "by the types of the graph" if typed else "by the engine's layers"
+    seconds = f"{built['seconds']:.1f} s " + ("out of the cache" if built.get("cached") else "to build")
     lines = [f"{name} {engine['version']} for {gpu}: {card.precision.upper()} {proof}, {seconds}"]
     memory = built["activation_bytes"] + [None] * len(engine["profiles"])
     fused = built["attention_fused"] + [None] * len(engine["profiles"])

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple
 
-from pnen_runtime.card import Card
+from pnen_runtime.card import LIVE_MAPS, Card
 from pnen_runtime.errors import UsageError
 
 KEY_LIMIT = 65504  # FP16's largest number, and equal keys sum to their count before fused attention divides
 ELEMENT_LIMIT = 2**31 - 1  # of one tensor, in TensorRT before 10.13; it counts attention's scores, fused or not
-SCRATCH = 2**25  # bytes: fused attention takes about half of it at any size, and the scales run side by side
+# What fused engines of TensorRT-RTX 1.7 reserve, 16 to 64 channels, 8 tiles of 96 to 8 of 192: a scratch at any size
+# for the network and half of it for each scale, and feature maps.
+SCRATCH, FUSED_MAPS = 2**25, 6.5
 TILES_AT_ONCE = 8
 WHOLE = 1024  # pixels a side of the largest image for networks that take it whole, where keys allow it
 
@@ -120,12 +122,15 @@ def attention_fused(card: Card, profile: Profile, activation_bytes: int) -> bool
     which counts elements in 32 bits. Its log claims fusion also where there is none.
     """
     batch, height, width = profile.largest
-    pixels, half = batch * height * width, 2 if card.precision == "fp16" else 4
-    scores = pixels * most_keys(card, profile.largest)[0]  # elements at the scale that has most
-    features = pixels * card.live_maps * max(int(card.config.get(name) or 64) for name in ("channels", "key_channels"))
-    if scores < 2.5 * features or scores * half < SCRATCH * len(card.config["scales"]) or scores >= 2**31:
+    pixels, bytes_each = batch * height * width, 2 if card.precision == "fp16" else 4
+    keys, scales = most_keys(card, profile.largest)[0], len(card.config.get("scales") or ())
+    channels = max(int(card.config.get(name) or 64) for name in ("channels", "key_channels"))
+    scores = pixels * keys * bytes_each  # those of the scale that has most; unfused they are there twice
+    features = FUSED_MAPS * card.live_maps / LIVE_MAPS * pixels * channels * bytes_each
+    doubt = features * (0.1 if card.live_maps == LIVE_MAPS else 0.5)
+    if scores < 2 * doubt or scores < SCRATCH / 2 or pixels * keys >= 2**31:
         return None
-    return activation_bytes < scores * half
+    return activation_bytes < SCRATCH * (1 + scales) / 2 + features + scores / 2
 
 
 def _fits(card: Card, shape: Shape, key_limit: int | None, element_limit: int | None) -> bool:
