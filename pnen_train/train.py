@@ -174,7 +174,8 @@ def note(
 def at_scored_strengths(validation: Sequence[Pair], task: Task) -> dict[float | None, list[Pair]]:
     """The pairs of the least, middle and most strength that a run is scored at; of one strength, under None."""
     apart = at_each_strength(validation, task.strengths)
-    return {strength: apart[strength] for strength in list(apart)[:: max(1, len(apart) // 2)]}
+    known = list(apart)
+    return {known[place]: apart[known[place]] for place in (0, len(known) // 2, -1)}
 
 
 def validate(state: State, validation: Sequence[Pair], device: torch.device) -> tuple[Scores, NDArray[np.uint8]]:
