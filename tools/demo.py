@@ -1,8 +1,6 @@
 """The main job on real photographs: the bundled checkpoint is exported, proven, built, and run without torch.
 
 The engine is TensorRT's where that and a GPU are here, else TensorRT-RTX's, which builds without a GPU.
-
-Usage: python tools/demo.py FOLDER
 """
 
 import os
@@ -11,10 +9,12 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
+import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
+from pnen_runtime.commands import Command
 from pnen_runtime.cuda.driver import first_gpu
 from pnen_train.filters import filter_image
 from pnen_train.metrics import psnr
@@ -54,8 +54,10 @@ def fitted(picture: np.ndarray, width: int) -> Image.Image:
     return Image.fromarray(picture).resize((width, round(width * picture.shape[0] / picture.shape[1])))
 
 
+@click.command(cls=Command)
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def main(folder: Path) -> None:
-    """Export, prove, smooth, and put the pictures side by side."""
+    """Export, prove, smooth, and put the pictures side by side in FOLDER."""
     started = perf_counter()
     photographs, smooth = folder / "photographs", folder / "smooth"
     photographs.mkdir(parents=True, exist_ok=True)
@@ -84,4 +86,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) == 2 else sys.exit(__doc__))
+    main()

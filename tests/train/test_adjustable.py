@@ -5,11 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 from pnen_runtime.errors import UsageError
 from pnen_train.checkpoint import load_checkpoint
+from pnen_train.cli import main
 from pnen_train.config import Optimiser
 from pnen_train.data import batch_of, on_device
+from pnen_train.evaluate import evaluate
 from pnen_train.filters import filter_image
 from pnen_train.state import State, build_network
 from pnen_train.step import Objective
@@ -109,3 +112,12 @@ def test_a_run_learns_scores_at_several_strengths_and_starts_another_of_one(tiny
     with torch.no_grad():
         expected = model(image, torch.full((1, 1, 20, 20), 0.02))
         torch.testing.assert_close(state.model.eval()(image)[-1], expected[-1], atol=1e-5, rtol=0)
+
+
+def test_the_command_says_what_doing_nothing_scores_on_average_over_the_strengths(recipe_file, images, tmp_path):
+    recipe = recipe_file(network=NETWORK, target=TARGET, optimiser={"strength_power": 0.8, "steps": 1})
+    result = CliRunner().invoke(main, ["run", str(recipe), str(images), "--out", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    pairs = task_of(TARGET).scored([images / "rocket.png"], 16, None)
+    scores = [evaluate(lambda image: image, apart) for apart in at_each_strength(pairs, STRENGTHS).values()]
+    assert f"doing nothing: PSNR {np.mean([s.psnr for s in scores]):.2f} dB, SSIM " in result.stderr
