@@ -5,13 +5,16 @@ from dataclasses import asdict
 from itertools import pairwise
 
 import pytest
-from model_zoo.origin import Given, origin, refuse_paths, trained_on
+from model_zoo.origin import CLONE, Given, origin, refuse_paths, trained_on
 from model_zoo.recipes import command
 from paper.runs import TrainedRun
 
 from pnen_runtime.errors import UsageError
 from pnen_train.checkpoint import load_checkpoint
 from pnen_train.config import read_recipe
+
+GIVEN = Given("free/train Kodak24", "CC0-1.0", "free/holdout")
+THERE = "/work/l0/last.pt"
 
 
 @pytest.mark.parametrize("changes", [[], ["optimiser.steps=7", "network.scales=[4, 8]"], ["target.filter=sd"],
@@ -33,15 +36,25 @@ def test_absolute_paths_are_found_and_words_are_not(text):
     refuse_paths({"a/b": ["BSDS500/val", "PSNR / SSIM", "Intel(R) Xeon(R)", "2.13.0+cpu", "l0: https", 3]}, "mine")
 
 
-def test_weights_to_start_with_get_the_bundled_name_that_they_have(trained, small):
-    run = TrainedRun.of(trained("mine", **small))
-    there = "/work/l0/last.pt"
-    run.training["start"] = {"weights": there, "sha256": load_checkpoint("l0").sha256()}
-    run.training["recipe"] = asdict(read_recipe("pnen-wmf-small", [f"optimiser.start={there}"]))
-    run.training["images"] = 138
-    record = origin(run, Given("free/train Kodak24", "CC0-1.0", "free/holdout"))
-    assert record["start"]["weights"] == record["recipe"]["optimiser"]["start"] == "l0"
-    assert run.training["start"]["weights"] == there  # the run's own record stays
+@pytest.mark.parametrize(("name", "path"), [("l0", "l0"), ("training/l0-first.pt", CLONE / "training" / "l0-first.pt")])
+def test_weights_to_start_with_get_the_name_that_a_clone_has_them_under(trained, small, name, path):
+    run = began_with(trained("mine", **small), load_checkpoint(path).sha256())
+    record = origin(run, GIVEN)
+    assert record["start"]["weights"] == record["recipe"]["optimiser"]["start"] == name
+    assert f"optimiser.start={name}" in record["reproduce"][2] or name == "l0"
+    assert run.training["start"]["weights"] == THERE  # the run's own record stays
+
+
+def test_weights_to_start_with_that_no_clone_has_are_refused(trained, small):
+    with pytest.raises(UsageError, match=r"began with weights of this clone, got other ones \(last.pt\); bundle them"):
+        origin(began_with(trained("mine", **small), "0"), GIVEN)
+
+
+def began_with(folder, sha256):
+    run = TrainedRun.of(folder)
+    recipe = asdict(read_recipe("pnen-wmf-small", [f"optimiser.start={THERE}"]))
+    run.training.update(start={"weights": THERE, "sha256": sha256}, recipe=recipe, images=138)
+    return run
 
 
 def test_pictures_that_are_not_free_and_other_numbers_of_them_are_refused():
