@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pnen_runtime.cache import cache_folder
 from pnen_runtime.card import Card
 from pnen_runtime.errors import BackendMissing
 
 from .builder_api import element_limit, find_tensorrt
 from .engine import Watch, build_engine
-from .engine_cache import cache_folder
 from .engine_proof import prover
 from .onnx_file import read_onnx
 from .parity import Reference
@@ -51,7 +51,7 @@ def make_engine(
     card = replace(card, precision=options.get("precision") or card.precision)
     profiles = [tile_profile(card, tiles, element_limit(trt)), *map(read_profile, shapes)]
     path = (folder or onnx_path.parent) / f"{onnx_path.stem}.engine"
-    cache = cache_folder() if use_cache else None
+    cache = cache_folder("engines") if use_cache else None
     prove = prover(onnx_path, reference, watch)
     return path, build_engine(trt, onnx_path, path, profiles=profiles, cache=cache, prove=prove, watch=watch, **options)
 

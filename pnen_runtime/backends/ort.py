@@ -108,7 +108,10 @@ def open_session(onnxruntime: Any, engine: Path, options: Any, providers: list[A
 
 def read_card(session: Any, engine: Path) -> Card:
     """The card in the file; EngineError where it has none, or other inputs and outputs than ours."""
-    text = session.get_modelmeta().custom_metadata_map.get(KEY)
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(KEY)
+    except UnicodeDecodeError:
+        raise EngineError(f"{engine}: its metadata are no text; export it again with pnen-export") from None
     if text is None:
         raise EngineError(
             f"{engine}: an ONNX model without a PNEN card (metadata_props[{KEY!r}]); make it with pnen-export"
