@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +18,7 @@ from pnen_runtime.engine_file import EngineFile, sidecar
 from pnen_runtime.errors import EngineError, ParityError, UsageError
 from pnen_runtime.files import replace_when_done, write_text
 
-from . import builder_api, engine_cache
+from . import build_process, builder_api, engine_cache
 from .onnx_file import OnnxFile, read_onnx
 from .precision import inspected_share, require_precision, typed_share
 from .profiles import KEY_LIMIT, Profile, attention_fused, check_profiles, tile_profile
@@ -39,6 +41,7 @@ def build_engine(
     key_limit: int | None = KEY_LIMIT,
     cache: Path | None = None,
     prove: Prove | None = None,
+    seconds: float | None = None,
     watch: Watch = lambda *_: None,
 ) -> Card:
     """Build the typed graph as it is, and write a plain plan and its card beside it.
@@ -53,6 +56,7 @@ def build_engine(
     key_limit : keys from which on half-precision attention is refused; None to try it
     cache : folder of engines built before, each proven; None to build in any case
     prove : compares the engine with what is right, where it can be run
+    seconds : build in a process of its own, which is ended after so long; None to build in this one
 
     Raises
     ------
@@ -85,9 +89,10 @@ def build_engine(
     card = replace(card, engine=engine)
     key, begin = engine_cache.engine_key(file, engine), time.perf_counter()
     found = engine_cache.find_engine(cache, key) if cache else None
+    build = build_here if seconds is None else partial(build_process.build_apart, seconds=seconds)
     if found is None:
         with _log_kept_on_failure(trt, engine_path) as log:
-            plan, card = _build(trt, log, file, card, profiles, cache, lambda *steps: watch(engine_path.name, *steps))
+            plan, card = build(trt, log, file, card, profiles, cache, lambda *steps: watch(engine_path.name, *steps))
             card = _proven(EngineFile(engine_path, plan, card), prove)
             found = plan, card
         if cache:
@@ -108,6 +113,16 @@ def _proven(file: EngineFile, prove: Prove | None) -> Card:
     proof = prove(file) if prove else "not asked for"
     parity = {"not_run": proof} if isinstance(proof, str) else proof
     return replace(file.card, parity=parity | {"onnx": file.card.parity})
+
+
+def build_here(trt: Any, *parts: Any) -> tuple[bytes, Card]:
+    """The plan of a file, and its card with what the build showed."""
+    try:
+        return _build(trt, *parts)
+    except BaseException as error:
+        # Else they keep the builder, and freeing it while another one builds may never end.
+        traceback.clear_frames(error.__traceback__)
+        raise
 
 
 def _build(

@@ -18,6 +18,8 @@ from .onnx_file import read_onnx
 from .parity import Reference
 from .profiles import read_profile, tile_profile
 
+BUILD_SECONDS = 3600.0  # after which a build is taken for one that hangs
+
 
 def make_engine(
     onnx_path: Path,
@@ -28,13 +30,14 @@ def make_engine(
     folder: Path | None = None,
     use_cache: bool = True,
     reference: Reference | None = None,
+    seconds: float = BUILD_SECONDS,
     watch: Watch = lambda *_: None,
     **options: Any,
 ) -> tuple[Path, Card] | str:
     """Build the engine of an exported file; where "auto" finds no TensorRT, give one line that says how to go on.
 
-    Takes 1 to `tiles` tiles of the recommended size (by default as `tile_profile`), and the profiles in `shapes`;
-    `options` are `build_engine`'s.
+    It is built in a process of its own, which is ended after `seconds`. It takes 1 to `tiles` tiles of the recommended
+    size (by default as `tile_profile`), and the profiles in `shapes`; `options` are `build_engine`'s.
     Where the engine can be run it is compared with `reference`, or else with ONNX Runtime on the same file.
     Raises BackendMissing where `wanted` is "tensorrt" or "rtx" and cannot build here.
     """
@@ -53,7 +56,8 @@ def make_engine(
     path = (folder or onnx_path.parent) / f"{onnx_path.stem}.engine"
     cache = cache_folder("engines") if use_cache else None
     prove = prover(onnx_path, reference, watch)
-    return path, build_engine(trt, onnx_path, path, profiles=profiles, cache=cache, prove=prove, watch=watch, **options)
+    return path, build_engine(trt, onnx_path, path, profiles=profiles, cache=cache, prove=prove,
+                              seconds=seconds, watch=watch, **options)  # fmt: skip
 
 
 def engine_report(card: Card) -> list[str]:

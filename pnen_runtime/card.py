@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from textwrap import shorten
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from .errors import EngineError
 from .schema import Count, Digest, Line, Mismatch, Side, conform, read_json
@@ -32,9 +32,9 @@ class _Config:
 
 @dataclass(frozen=True)
 class _Task:
-    filter: Line | None = None
-    noise: Annotated[float, Meta(gt=0, le=255)] | None = None
-    scale: Annotated[int, Meta(ge=2, le=8)] | None = None
+    filter: Line | UnsetType = UNSET
+    noise: Annotated[float, Meta(gt=0, le=255)] | UnsetType = UNSET
+    scale: Annotated[int, Meta(ge=2, le=8)] | UnsetType = UNSET
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ class Card:
     tile_step: Side = 40  # pixels from one tile to the next
     minimum_side: Side = 16  # pixels
     weights_sha256: Digest = ""
+    graph_sha256: Digest = ""  # of the ONNX file without its metadata, as `onnx_check.graph_sha256` has it
     training: dict[str, Any] = field(default_factory=dict)  # record and scores
     precision: Literal["fp32", "fp16"] = "fp32"
     target: Literal["onnx", "ort"] = "onnx"  # "onnx" materialises attention scores on a CPU, "ort" does not

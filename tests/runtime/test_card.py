@@ -93,7 +93,8 @@ HOSTILE = [
         ("scales", "[0]"), ("scales", "[2.5]"), ("scales", '["2"]'), ("scales", "[null]"), ("scales", "{}"),
         ("scales", "[" + "2, " * 100 + "2]"), ("key_channels", "-3")]),
     *(f'"task": {{"{key}": {value}}}' for key, value in [
-        ("scale", '"3"'), ("scale", "0"), ("scale", "1000000"), ("scale", "[2]"), ("noise", '"loud"'),
+        ("scale", '"3"'), ("scale", "0"), ("scale", "1000000"), ("scale", "null"),
+        ("scale", "[2]"), ("noise", '"loud"'),
         ("filter", "3")]),
     *(f'"engine": {{"{key}": {value}}}' for key, value in [
         ("flavour", "3"), ("flavour", '"nvidia"'), ("version", "10"), ("version", f'"{LONG}"'), ("gpu", '"H100"'),

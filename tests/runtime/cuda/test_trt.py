@@ -1,8 +1,8 @@
 """The backend of engines on a stand-in for TensorRT and, without a GPU, one for the driver: see their own words."""
 
 import threading
-from hashlib import sha256
 import time
+from hashlib import sha256
 
 import numpy as np
 import pytest
