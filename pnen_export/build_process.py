@@ -44,7 +44,12 @@ def build_apart(
         process = subprocess.Popen(words, cwd=PACKAGES, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=subprocess.DEVNULL, text=True, errors="replace")  # fmt: skip
         late = threading.Event()
-        timer = threading.Timer(seconds, lambda: (late.set(), process.kill()))
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(seconds, end)
         timer.start()
         try:
             failure = _follow(process, order, log, watch)
