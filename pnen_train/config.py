@@ -192,8 +192,7 @@ def _plain(value: Any) -> Any:
         for part in value.values() if isinstance(value, dict) else value:
             _plain(part)
     elif not isinstance(value, (str, int, float)) or (isinstance(value, int) and abs(value) >= 2**63):
-        kind = "a number over 64 bits" if isinstance(value, int) else f"a {type(value).__name__}"
-        raise ValueError(f"expected texts, numbers and lists of them, got {kind}")
+        raise ValueError(f"expected texts, numbers of 64 bits and lists, got something else of {type(value).__name__}")
     return value
 
 

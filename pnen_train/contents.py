@@ -52,7 +52,7 @@ class Resume:
     images: str | None = None
     best: float = -math.inf
     seconds: Annotated[float, Meta(ge=0)] = 0.0
-    loss: float = math.nan
+    losses: list[float] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
     threads: Annotated[int, Meta(ge=1, le=65536)] = 1
     schedule: Rates = Rates()

@@ -125,7 +125,7 @@ values = st.recursive(
 
 
 @given(values, st.sampled_from(FIELDS))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_value_of_any_field_is_taken_or_one_line(value, field):
     found = {"format": 1, "network": "pnen", "task": {}} | {field: value}
     try:
