@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,7 @@ from pnen_runtime.engine_file import EngineFile, sidecar
 from pnen_runtime.errors import EngineError, ParityError, UsageError
 from pnen_runtime.files import replace_when_done, write_text
 
-from . import build_process, builder_api, engine_cache
+from . import builder_api, engine_cache
 from .onnx_file import OnnxFile, read_onnx
 from .precision import inspected_share, require_precision, typed_share
 from .profiles import KEY_LIMIT, Profile, attention_fused, check_profiles, tile_profile
@@ -26,6 +25,7 @@ from .profiles import KEY_LIMIT, Profile, attention_fused, check_profiles, tile_
 Precision = Literal["fp32", "fp16"]
 Watch = Callable[[str, int, int], None]  # what is being built, steps done, steps in all
 Prove = Callable[[EngineFile], dict[str, Any] | str]  # the engine's parity, or why it cannot be run here
+Build = Callable[..., tuple[bytes, Card]]  # as `build_here`: the plan, and the card with what the build showed
 NAME_LIMIT = 4095  # bytes of a network's name
 
 
@@ -41,7 +41,7 @@ def build_engine(
     key_limit: int | None = KEY_LIMIT,
     cache: Path | None = None,
     prove: Prove | None = None,
-    seconds: float | None = None,
+    build: Build | None = None,
     watch: Watch = lambda *_: None,
 ) -> Card:
     """Build the typed graph as it is, and write a plain plan and its card beside it.
@@ -56,7 +56,7 @@ def build_engine(
     key_limit : keys from which on half-precision attention is refused; None to try it
     cache : folder of engines built before, each proven; None to build in any case
     prove : compares the engine with what is right, where it can be run
-    seconds : build in a process of its own, which is ended after so long; None to build in this one
+    build : how: by default `build_here`, in this process; `build_process.build_apart` does it in another one
 
     Raises
     ------
@@ -89,10 +89,11 @@ def build_engine(
     card = replace(card, engine=engine)
     key, begin = engine_cache.engine_key(file, engine), time.perf_counter()
     found = engine_cache.find_engine(cache, key) if cache else None
-    build = build_here if seconds is None else partial(build_process.build_apart, seconds=seconds)
     if found is None:
         with _log_kept_on_failure(trt, engine_path) as log:
-            plan, card = build(trt, log, file, card, profiles, cache, lambda *steps: watch(engine_path.name, *steps))
+            plan, card = (build or build_here)(
+                trt, log, file, card, profiles, cache, lambda *steps: watch(engine_path.name, *steps)
+            )
             card = _proven(EngineFile(engine_path, plan, card), prove)
             found = plan, card
         if cache:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pnen_runtime.cache import cache_folder
 from pnen_runtime.card import Card
 from pnen_runtime.errors import BackendMissing
 
+from .build_process import build_apart
 from .builder_api import element_limit, find_tensorrt
 from .engine import Watch, build_engine
 from .engine_proof import prover
@@ -57,7 +59,7 @@ def make_engine(
     cache = cache_folder("engines") if use_cache else None
     prove = prover(onnx_path, reference, watch)
     return path, build_engine(trt, onnx_path, path, profiles=profiles, cache=cache, prove=prove,
-                              seconds=seconds, watch=watch, **options)  # fmt: skip
+                              build=partial(build_apart, seconds=seconds), watch=watch, **options)  # fmt: skip
 
 
 def engine_report(card: Card) -> list[str]:
