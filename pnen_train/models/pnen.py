@@ -149,6 +149,8 @@ class PNEN(nn.Module):
             nn.init.normal_(module.weight, 0, 0.02) if author else nn.init.kaiming_normal_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+            if isinstance(module, Entry):
+                module.balance()
         elif isinstance(module, nn.BatchNorm2d) and author:
             nn.init.normal_(module.weight, 1, 0.02)
         elif isinstance(module, PyramidNonLocal) and author:
