@@ -34,14 +34,14 @@ class Tiled(Changed):
 
     mistake = ""
 
-    def smooth_tiled(self, frame, out, tile, step, blend, *, strength, progress=None):
+    def smooth_tiled(self, frame, out, tile, step, blend, *, strength=None, mix, progress=None):
         blend = "uniform" if self.mistake == "blend" else blend
-        strength = 1 if self.mistake == "strength" else strength
+        mix = 1 if self.mistake == "mix" else mix
         tile = min(tile, 64) if self.mistake == "tile" else tile
         network = self.run
 
         def mixed(batch):
-            return batch + np.float32(strength) * (np.clip(network(batch), 0, 1) - batch)
+            return batch + np.float32(mix) * (np.clip(network(batch), 0, 1) - batch)
 
         result = smooth_tiled(mixed, frame, tile, min(tile, step), blend, channels=3)
         if self.mistake == "shift":
@@ -55,7 +55,7 @@ class Tiled(Changed):
         out[...] = result
 
 
-@pytest.mark.parametrize("mistake", ["", "blend", "strength", "tile", "shift", "grey", "nan", "cut off"])
+@pytest.mark.parametrize("mistake", ["", "blend", "mix", "tile", "shift", "grey", "nan", "cut off"])
 def test_every_mistake_around_the_network_is_seen(mistake):
     backend = Tiled()
     backend.mistake = mistake
