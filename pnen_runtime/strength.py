@@ -63,18 +63,19 @@ def map_on_gpu(card: Card, strength: Any, height: int, width: int, picture_there
     return array
 
 
-def check_strengths(card: Card, shape: tuple[int, ...], strength: np.ndarray | None) -> None:
-    """UsageError unless a (B, C, H, W) batch comes with what the network takes: (B, 1, H, W) strengths, or none."""
-    wanted = (shape[0], 1, *shape[2:]) if card.strength else None
-    got = None if strength is None else strength.shape
-    if got != wanted:
-        expected = f"strengths of shape {wanted}" if wanted else "no strengths, for a network of one strength"
-        raise UsageError(f"expected {expected} with a batch of shape {shape}, got {got or 'none'}")
+def batch_strength(card: Card, shape: tuple[int, ...], strength: np.ndarray | None) -> float | np.ndarray | None:
+    """What goes with a (B, C, H, W) batch: (B, 1, H, W) float32 strengths, or the card's own where none are given.
 
-
-def default_strengths(card: Card, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The card's default for a (B, C, H, W) batch, as (B, 1, H, W) float32; None for a network of one strength."""
-    return np.full((shape[0], 1, *shape[2:]), card.strength["default"], np.float32) if card.strength else None
+    None for a network of one strength. Raises UsageError for strengths that it does not take, or of another shape.
+    """
+    wanted = (shape[0], 1, *shape[2:])
+    if strength is None:
+        return float(card.strength["default"]) if card.strength else None
+    if not card.strength:
+        raise UsageError("expected no strengths, for a network of one strength")
+    if strength.shape != wanted:
+        raise UsageError(f"expected strengths of shape {wanted} with a batch of shape {shape}, got {strength.shape}")
+    return np.ascontiguousarray(strength, np.float32)
 
 
 def _refuse_another(card: Card, strength: Any) -> None:

@@ -14,7 +14,7 @@ from ..cuda.lane import Lane, Lanes, Network
 from ..cuda.tiles import smooth_tiled
 from ..errors import UsageError
 from ..plan import Sizes, most_at_once
-from ..strength import check_strengths
+from ..strength import batch_strength
 from ..tiles import Blend, Progress
 
 
@@ -46,12 +46,11 @@ class GpuBackend:
     def run(self, batch: np.ndarray, strength: np.ndarray | None = None) -> np.ndarray:
         """Smooth a (B, C, H, W) float32 batch in [0, 1]; same shape and type out, not yet clipped.
 
-        `strength`, (B, 1, H, W), is given to adjustable networks and to no others.
+        `strength`, (B, 1, H, W), is for adjustable networks and no others, and by default the card's.
         """
-        check_strengths(self.card, batch.shape, strength)
-        given = [np.ascontiguousarray(part, np.float32) for part in (batch, strength) if part is not None]
+        wanted = batch_strength(self.card, batch.shape, strength)
         with self.lanes.lend() as lane:
-            return lane.run(*given)
+            return lane.run(np.ascontiguousarray(batch, np.float32), wanted)
 
     def smooth_tiled(
         self,

@@ -86,13 +86,15 @@ class Lane:
         """Smooth the batch in `image`, and `strength` of an adjustable network, into `smooth`; all are large enough."""
         self.network.enqueue(shape, self.image.pointer, self.strength.pointer, self.smooth.pointer, self.work)
 
-    def run(self, batch: np.ndarray, strength: np.ndarray | None = None) -> np.ndarray:
-        """A float32 batch, and (B, 1, H, W) float32 for an adjustable network, from the host and back to it."""
+    def run(self, batch: np.ndarray, strength: float | np.ndarray | None = None) -> np.ndarray:
+        """A float32 batch from the host and back; of an adjustable network with a number or (B, 1, H, W) float32."""
         self.need_batch(batch.shape)
-        if strength is not None:
+        if isinstance(strength, np.ndarray):
             pointer, staged = self.need_strength(strength.size), self.staging[4].need(strength.shape, strength.dtype)
             np.copyto(staged, strength)
             self.cuda.upload(pointer, staged, self.work)
+        elif strength is not None:
+            self.fill_strength(strength, batch[:, 0].size)
         staged = self.staging[0].need(batch.shape, batch.dtype)
         np.copyto(staged, batch)
         self.cuda.upload(self.image.pointer, staged, self.work)

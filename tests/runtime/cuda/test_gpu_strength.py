@@ -183,10 +183,13 @@ def test_an_engine_that_is_not_what_its_card_says_is_refused(opened, kind, plan,
     assert caught.value.exit_code == 5 and "pnen-export" in str(caught.value)
 
 
-def test_a_batch_without_its_strengths_or_with_others_is_refused(adjustable, opened):
+def test_a_batch_has_the_cards_strength_or_its_own_and_no_other(adjustable, opened):
     backend, _ = adjustable()
-    batch = np.zeros((2, 3, 20, 24), np.float32)
-    for strengths in (None, np.ones((1, 1, 20, 24), np.float32), np.ones((2, 1, 20, 1), np.float32)):
+    batch = RANDOM.random((2, 3, 20, 24), np.float32)
+    for _ in range(2):
+        np.testing.assert_array_equal(backend.run(batch), scaled(batch, np.float32(RANGE["default"])))
+        np.testing.assert_array_equal(backend.run(batch, np.ones((2, 1, 20, 24))), scaled(batch, 1))
+    for strengths in (np.ones((1, 1, 20, 24), np.float32), np.ones((2, 1, 20, 1), np.float32)):
         with pytest.raises(UsageError, match=r"expected strengths of shape \(2, 1, 20, 24\)"):
             backend.run(batch, strengths)
     with pytest.raises(UsageError, match="no strengths, for a network of one strength"):

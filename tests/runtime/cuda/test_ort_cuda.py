@@ -106,8 +106,9 @@ def test_an_adjustable_file_gets_numbers_maps_and_batches_of_strengths(opened, a
     batch, strengths = random.random((2, 3, 37, 53), np.float32), random.random((2, 1, 37, 53), np.float32)
     np.testing.assert_array_equal(backend.run(batch, strengths), scaled(batch, strengths))
     assert len(backend.device_milliseconds((2, 37, 53), 2)) == 2
+    np.testing.assert_allclose(backend.run(batch), 0.02 * batch, rtol=1e-6)
     with pytest.raises(UsageError, match=r"expected strengths of shape \(2, 1, 37, 53\)"):
-        backend.run(batch)
+        backend.run(batch, strengths[:1])
 
 
 def test_a_provider_that_does_not_load_is_no_reason_to_take_the_cpu(opened, monkeypatch):
