@@ -94,14 +94,19 @@ def most_keys(card: Card, shape: Shape) -> tuple[int, int]:
     return max(((ceil(shape.height / s) * ceil(shape.width / s), s) for s in scales), default=(0, 0))
 
 
+def places(card: Card, shape: Shape) -> int:
+    """Pixels of the feature maps of a whole batch, which are fewer than the images' on a coarser grid."""
+    grid = int(card.config.get("grid") or 1)
+    return shape.batch * ceil(shape.height / grid) * ceil(shape.width / grid)
+
+
 def attention_fused(card: Card, profile: Profile, activation_bytes: int) -> bool | None:
     """Whether attention scores stay out of memory, by what the builder reserves for this profile.
 
     None where it cannot be told: no attention, scores too small beside feature maps, or too large for the builder,
     which counts elements in 32 bits. Its log claims fusion also where there is none.
     """
-    batch, height, width = profile.largest
-    pixels, half = batch * height * width, 2 if card.precision == "fp16" else 4
+    pixels, half = places(card, profile.largest), 2 if card.precision == "fp16" else 4
     scores = pixels * most_keys(card, profile.largest)[0]  # elements at the scale that has most
     features = pixels * card.live_maps * max(int(card.config.get(name) or 64) for name in ("channels", "key_channels"))
     if scores < 2.5 * features or scores * half < SCRATCH * len(card.config["scales"]) or scores >= 2**31:
