@@ -21,7 +21,8 @@ lint: .venv/ready
 bench: .venv/ready
 	$(BIN)/python tools/bench_trt.py $(ARGS)
 
-# On a machine with an NVIDIA card: PROOF is where its files go, TIME its minutes, ONLY some of its lines.
+# On a machine with an NVIDIA card: PROOF is where its files go, TIME its minutes (3, 8, 30), ONLY some of its lines;
+# RESUME=1 goes on where an earlier one was cut off.
 PROOF ?= build/gpu-proof
 TIME ?= 30
 gpu-proof: .venv/ready
@@ -29,7 +30,7 @@ gpu-proof: .venv/ready
 	@if command -v nvidia-smi >/dev/null && ! $(BIN)/python -c "import tensorrt" 2>/dev/null; then \
 		$(BIN)/pip install -q -c constraints.txt -e ".[tensorrt]" || echo "TensorRT was not installed; its lines will say so"; fi
 	$(BIN)/python tools/gpu_proof.py prepare $(PROOF)
-	$(BIN)/python tools/gpu_proof.py run $(PROOF) --out $(PROOF)/report --time $(TIME) --only "$(ONLY)"
+	$(BIN)/python tools/gpu_proof.py run $(PROOF) --out $(PROOF)/report --time $(TIME) --only "$(ONLY)" $(if $(RESUME),--resume)
 
 # torch first and alone: the CPU build where the index has one, and nothing replaces it later.
 .venv/ready: pyproject.toml constraints.txt

@@ -13,6 +13,8 @@ from pnen_runtime.cuda.driver import first_gpu
 from pnen_runtime.errors import BackendMissing, UsageError
 from pnen_runtime.files import write_bytes
 
+from .profiles import ELEMENT_LIMIT
+
 MODULES = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
 TURING = "SM75"  # for which TensorRT-RTX has no matrix products in FP32
 STEPS = 1000  # of a whole build, as progress is told
@@ -40,6 +42,12 @@ def find_tensorrt(wanted: str) -> Any:
 def flavour(trt: Any) -> str:
     """Which of `MODULES` it is."""
     return "rtx" if trt.__name__ == MODULES["rtx"] else "tensorrt"
+
+
+def element_limit(trt: Any) -> int | None:
+    """The most elements that one tensor may have, or None: TensorRT 10.13 no longer says that there is a limit."""
+    version = [int(part) for part in re.findall(r"\d+", trt.__version__)[:2]]
+    return ELEMENT_LIMIT if flavour(trt) == "tensorrt" and version < [10, 13] else None
 
 
 def open_builder(trt: Any, log: Any) -> tuple[Any, Any]:
@@ -139,10 +147,27 @@ def last_error(lines: list[tuple[str, str]]) -> str:
     return errors[-1] if errors else "it gave no reason"
 
 
-def activation_bytes(lines: list[tuple[str, str]]) -> list[int]:
-    """What the builder reserves for each profile, out of its log."""
+def load_plan(trt: Any, log: Any, plan: bytes) -> Any:
+    """The engine of a new plan; None where this machine cannot load it."""
+    runtime = trt.Runtime(log)
+    if hasattr(runtime, "engine_host_code_allowed"):
+        runtime.engine_host_code_allowed = True  # a version-compatible plan holds code, here our own
+    return runtime.deserialize_cuda_engine(plan)
+
+
+def activation_bytes(engine: Any, lines: list[tuple[str, str]], profiles: int) -> list[int]:
+    """What each profile reserves, by the engine where it is loaded, else by the log; empty where neither tells it.
+
+    The log of TensorRT 8.6 may name a profile's figure twice.
+    """
+    for name in ("get_device_memory_size_for_profile_v2", "get_device_memory_size_for_profile"):
+        if hasattr(engine, name):
+            return [int(getattr(engine, name)(index)) for index in range(profiles)]
+    if engine is not None and profiles == 1:
+        return [int(getattr(engine, "device_memory_size_v2", None) or engine.device_memory_size)]
     found = (re.match(r"Total Activation Memory: (\d+)", message) for _, message in lines)
-    return [int(match[1]) for match in found if match]
+    told = [int(match[1]) for match in found if match]
+    return told if len(told) == profiles else []
 
 
 def make_monitor(trt: Any, watch: Callable[[int, int], None]) -> Any:

@@ -56,9 +56,7 @@ ENGINE_OPTIONS = ("shapes", "tiles", "key_limit", "hardware", "version_compatibl
     "--tiles",
     metavar="COUNT",
     type=click.IntRange(min=1),
-    default=8,
-    show_default=True,
-    help="Most tiles in one batch of the engine.",
+    help="Most tiles in one batch of the engine.  [default: 8, or as many as TensorRT takes]",
 )
 @click.option(
     "--key-limit",

@@ -57,7 +57,7 @@ def build_engine(
     Raises
     ------
     UsageError
-        A profile is wrong or has too many keys, or this version lacks an option.
+        A profile is wrong or too large for half precision or this version, or the version lacks an option.
     ParityError
         The graph or the engine is not in the precision asked for, or the engine computes something else.
     EngineError
@@ -70,8 +70,9 @@ def build_engine(
     precision = precision or file.card.precision
     require_precision(precision, file.half_share, f"the weights of {onnx_path} are")
     card = replace(file.card, precision=precision)
-    profiles = list(profiles) or [tile_profile(card)]
-    check_profiles(card, profiles, key_limit)
+    element_limit = builder_api.element_limit(trt)
+    profiles = list(profiles) or [tile_profile(card, element_limit=element_limit)]
+    check_profiles(card, profiles, key_limit, element_limit)
     gpu = None if builder_api.flavour(trt) == "rtx" else first_gpu()
     engine = {
         "flavour": builder_api.flavour(trt),
@@ -82,7 +83,7 @@ def build_engine(
         "key_limit": key_limit,
     }
     card = replace(card, engine=engine)
-    key = engine_cache.engine_key(file, engine)
+    key, begin = engine_cache.engine_key(file, engine), time.perf_counter()
     found = engine_cache.find_engine(cache, key) if cache else None
     if found is None:
         with _log_kept_on_failure(trt, engine_path) as log:
@@ -91,6 +92,10 @@ def build_engine(
             found = plan, card
         if cache:
             engine_cache.keep_engine(cache, key, *found)
+    else:
+        plan, card = found
+        took = {"seconds": round(time.perf_counter() - begin, 2), "cached": True}
+        found = plan, replace(card, engine=card.engine | {"built": card.engine["built"] | took})
     plan, card = found
     with replace_when_done(sidecar(engine_path)) as note, replace_when_done(engine_path) as temporary:
         note.write_text(card.to_json(), encoding="utf-8")
@@ -154,11 +159,13 @@ def _build(
     if cache:
         builder_api.save_timings(trt, config, timings)
     plan = bytes(serialized)
-    inspected = inspected_share(trt, log, plan)
-    require_precision(card.precision, inspected, f"the layers of the engine of {file.path} are")
-    if typed is None and inspected is None and card.precision == "fp16":
-        raise ParityError(f"{file.path}: TensorRT does not show whether the engine is in FP16; none was written")
-    memory = builder_api.activation_bytes(log.lines)[-len(profiles) :]
+    engine = builder_api.load_plan(trt, log, plan)
+    inspected = inspected_share(trt, engine)
+    if typed is None:  # else the types decide, and the inspector may show a single layer more
+        require_precision(card.precision, inspected, f"the layers of the engine of {file.path} are")
+        if inspected is None and card.precision == "fp16":
+            raise ParityError(f"{file.path}: TensorRT does not show whether the engine is in FP16; none was written")
+    memory = builder_api.activation_bytes(engine, log.lines, len(profiles))
     built = {
         "seconds": round(time.perf_counter() - begin, 2),
         "half_share": {"weights": file.half_share, "graph": typed, "engine": inspected},

@@ -11,7 +11,7 @@ from typing import Any
 
 from pnen_runtime.card import Card
 from pnen_runtime.errors import EngineError
-from pnen_runtime.files import write_bytes, write_text
+from pnen_runtime.files import user_cache, write_bytes, write_text
 
 from .onnx_file import OnnxFile
 
@@ -21,11 +21,7 @@ KEPT = 32  # engines; the least recently used go first
 
 def cache_folder() -> Path:
     """Where engines are kept for this user."""
-    if os.name == "nt":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "pnen" / "engines"
+    return user_cache("engines")
 
 
 def engine_key(file: OnnxFile, engine: dict[str, Any]) -> str:

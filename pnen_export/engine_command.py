@@ -10,13 +10,13 @@ from typing import Any
 from pnen_runtime.card import Card
 from pnen_runtime.errors import BackendMissing
 
-from .builder_api import find_tensorrt
+from .builder_api import element_limit, find_tensorrt
 from .engine import Watch, build_engine
 from .engine_cache import cache_folder
 from .engine_proof import prover
 from .onnx_file import read_onnx
 from .parity import Reference
-from .profiles import TILES_AT_ONCE, read_profile, tile_profile
+from .profiles import read_profile, tile_profile
 
 
 def make_engine(
@@ -24,7 +24,7 @@ def make_engine(
     wanted: str = "auto",
     *,
     shapes: Sequence[str] = (),
-    tiles: int = TILES_AT_ONCE,
+    tiles: int | None = None,
     folder: Path | None = None,
     use_cache: bool = True,
     reference: Reference | None = None,
@@ -33,7 +33,8 @@ def make_engine(
 ) -> tuple[Path, Card] | str:
     """Build the engine of an exported file; where "auto" finds no TensorRT, give one line that says how to go on.
 
-    Takes 1 to `tiles` tiles of the recommended size, and the profiles in `shapes`; `options` are `build_engine`'s.
+    Takes 1 to `tiles` tiles of the recommended size (by default as `tile_profile`), and the profiles in `shapes`;
+    `options` are `build_engine`'s.
     Where the engine can be run it is compared with `reference`, or else with ONNX Runtime on the same file.
     Raises BackendMissing where `wanted` is "tensorrt" or "rtx" and cannot build here.
     """
@@ -48,7 +49,7 @@ def make_engine(
         )
     card = read_onnx(onnx_path).card
     card = replace(card, precision=options.get("precision") or card.precision)
-    profiles = [tile_profile(card, tiles), *map(read_profile, shapes)]
+    profiles = [tile_profile(card, tiles, element_limit(trt)), *map(read_profile, shapes)]
     path = (folder or onnx_path.parent) / f"{onnx_path.stem}.engine"
     cache = cache_folder() if use_cache else None
     prove = prover(onnx_path, reference, watch)
@@ -60,9 +61,9 @@ def engine_report(card: Card) -> list[str]:
     engine = card.engine
     built, name = engine["built"], {"tensorrt": "TensorRT", "rtx": "TensorRT-RTX"}[engine["flavour"]]
     gpu = engine["gpu"]["name"] if engine["gpu"] else " ".join(engine["compute_capabilities"])
-    share = built["half_share"]["engine"]
-    proof = "by the engine's layers" if share is not None else "by the types of the graph"
-    seconds = f"{built['seconds']:.1f} s to build"
+    typed = built["half_share"]["graph"] is not None
+    proof = "by the types of the graph" if typed else "by the engine's layers"
+    seconds = f"{built['seconds']:.1f} s " + ("out of the cache" if built.get("cached") else "to build")
     lines = [f"{name} {engine['version']} for {gpu}: {card.precision.upper()} {proof}, {seconds}"]
     memory = built["activation_bytes"] + [None] * len(engine["profiles"])
     fused = built["attention_fused"] + [None] * len(engine["profiles"])

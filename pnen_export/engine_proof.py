@@ -10,7 +10,7 @@ from pnen_runtime.backends.ort import OrtBackend
 from pnen_runtime.backends.trt import open_trt
 from pnen_runtime.card import Card
 from pnen_runtime.engine_file import EngineFile
-from pnen_runtime.errors import BackendMissing, EngineError
+from pnen_runtime.errors import BackendMissing, Misfit
 from pnen_runtime.plan import most_at_once
 
 from .engine import Prove, Watch
@@ -30,7 +30,7 @@ def prover(onnx_path: Path, reference: Reference | None = None, watch: Watch = l
             backend = open_trt(file, "to be proven")
         except BackendMissing as error:
             return f"it cannot be run here, {error}"
-        except EngineError as error:
+        except Misfit as error:
             if file.flavour == "rtx":  # built for other GPUs than the one that is here
                 return f"it cannot be run here, {error}"
             raise

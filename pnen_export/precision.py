@@ -33,12 +33,8 @@ def typed_share(trt: Any, network: Any) -> float | None:
     return sum(layer.get_input(0).dtype == trt.float16 for layer in layers) / len(layers) if layers else None
 
 
-def inspected_share(trt: Any, log: Any, plan: bytes) -> float | None:
-    """Share of the engine's layers that give half, by its inspector; None where this machine cannot load the plan."""
-    runtime = trt.Runtime(log)
-    if hasattr(runtime, "engine_host_code_allowed"):
-        runtime.engine_host_code_allowed = True  # a version-compatible plan holds code, here our own
-    engine = runtime.deserialize_cuda_engine(plan)
+def inspected_share(trt: Any, engine: Any) -> float | None:
+    """Share of the engine's layers that give half, by its inspector; None where there is no engine."""
     if engine is None:
         return None
     return half_share(engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON))

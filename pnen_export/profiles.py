@@ -1,4 +1,4 @@
-"""Optimisation profiles: the sizes an engine takes, and whether half-precision attention holds at them."""
+"""Optimisation profiles: the sizes an engine takes, and whether TensorRT and half precision hold at them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple
 
-from pnen_runtime.card import Card
+from pnen_runtime.card import LIVE_MAPS, Card
 from pnen_runtime.errors import UsageError
 
 KEY_LIMIT = 65504  # FP16's largest number, and equal keys sum to their count before fused attention divides
-SCRATCH = 2**25  # bytes: fused attention takes about half of it at any size, and the scales run side by side
+ELEMENT_LIMIT = 2**31 - 1  # of one tensor, in TensorRT before 10.13; it counts attention's scores, fused or not
+# What fused engines of TensorRT-RTX 1.7 reserve, 16 to 64 channels, 8 tiles of 96 to 8 of 192: a scratch at any size
+# for the network and half of it for each scale, and feature maps.
+SCRATCH, FUSED_MAPS = 2**25, 6.5
 TILES_AT_ONCE = 8
 WHOLE = 1024  # pixels a side of the largest image for networks that take it whole, where keys allow it
 
@@ -53,22 +56,29 @@ def read_profile(text: str) -> Profile:
     return Profile(*shapes)
 
 
-def tile_profile(card: Card, batch: int = TILES_AT_ONCE) -> Profile:
-    """1 to `batch` tiles as the card recommends, and what is smaller; one image where it recommends whole ones."""
+def tile_profile(card: Card, batch: int | None = None, element_limit: int | None = None) -> Profile:
+    """1 to `batch` tiles as the card recommends, and what is smaller; one image where it recommends whole ones.
+
+    By default `TILES_AT_ONCE`, or as many and as large as keys and `element_limit` allow.
+    """
     if isinstance(card.tile, int):
-        side = card.tile
+        largest, fixed = Shape(batch or TILES_AT_ONCE, card.tile, card.tile), batch is not None
     else:
-        batch, side = 1, WHOLE
-        while card.precision == "fp16" and most_keys(card, Shape(1, side, side))[0] > KEY_LIMIT:
-            side -= 16
-    largest = Shape(batch, side, side)
+        largest, fixed = Shape(1, WHOLE, WHOLE), False
+    while not fixed and not _fits(card, largest, KEY_LIMIT, element_limit):
+        fewer = largest.batch > 1 and _fits(card, largest, KEY_LIMIT, None)
+        side = largest.height - 16 * (not fewer)
+        largest = Shape(largest.batch - fewer, side, side)
     return Profile(Shape(1, card.minimum_side, card.minimum_side), largest, largest)
 
 
-def check_profiles(card: Card, profiles: Sequence[Profile], key_limit: int | None = KEY_LIMIT) -> None:
-    """UsageError where a profile is no range, too small for the network, or has too many keys for FP16.
+def check_profiles(
+    card: Card, profiles: Sequence[Profile], key_limit: int | None = KEY_LIMIT, element_limit: int | None = None
+) -> None:
+    """UsageError where a profile is no range, too small for the network, or too large for FP16 or TensorRT.
 
-    `key_limit` None is for a TensorRT that is known to sum attention in FP32.
+    `key_limit` None is for a TensorRT that is known to sum attention in FP32, `element_limit` None for one that takes
+    tensors of any size.
     """
     if not profiles:
         raise UsageError("expected at least one profile of sizes")
@@ -78,14 +88,26 @@ def check_profiles(card: Card, profiles: Sequence[Profile], key_limit: int | Non
                 raise UsageError(f"expected growing sizes MIN,OPT,MAX, got {profile}")
         if min(profile.smallest[1:]) < card.minimum_side or profile.smallest.batch < 1:
             raise UsageError(f"expected sizes from 1x{card.minimum_side}x{card.minimum_side} on, got {profile}")
-        keys, scale = most_keys(card, profile.largest)
-        if card.precision == "fp16" and key_limit is not None and keys > key_limit:
-            fits = _largest_that_fits(card, profile.largest, key_limit)
+        largest, (keys, scale) = profile.largest, most_keys(card, profile.largest)
+        if not _fits(card, largest, key_limit, None):
+            fits = _largest_that_fits(card, largest, key_limit, element_limit)
             raise UsageError(
-                f"{profile.largest} has {keys:,} keys at scale {scale}, and half-precision attention overflows beyond "
-                f"{key_limit:,}: state at most {fits.height}x{fits.width} and smooth larger images in tiles, or build "
-                "from the FP32 file"
+                f"{largest} has {keys:,} keys at scale {scale}, and half-precision attention overflows beyond "
+                f"{key_limit:,}: state at most {fits} and smooth larger images in tiles, or build from the FP32 file"
             )
+        if not _fits(card, largest, None, element_limit):
+            fits = _largest_that_fits(card, largest, key_limit, element_limit)
+            raise UsageError(
+                f"{largest} makes a tensor of {most_elements(card, largest):,} elements, and this TensorRT takes "
+                f"{element_limit:,} at most: state at most {fits} and smooth larger images in tiles"
+            )
+
+
+def most_elements(card: Card, shape: Shape) -> int:
+    """Elements of the largest tensor: attention's scores, or else feature maps."""
+    channels = max(int(card.config.get(name) or 0) for name in ("channels", "key_channels", "value_channels"))
+    inside = places(card, shape) * max(most_keys(card, shape)[0], channels)
+    return max(inside, shape.batch * shape.height * shape.width * (card.channels + bool(card.strength)))
 
 
 def most_keys(card: Card, shape: Shape) -> tuple[int, int]:
@@ -106,18 +128,32 @@ def attention_fused(card: Card, profile: Profile, activation_bytes: int) -> bool
     None where it cannot be told: no attention, scores too small beside feature maps, or too large for the builder,
     which counts elements in 32 bits. Its log claims fusion also where there is none.
     """
-    pixels, half = places(card, profile.largest), 2 if card.precision == "fp16" else 4
-    scores = pixels * most_keys(card, profile.largest)[0]  # elements at the scale that has most
-    features = pixels * card.live_maps * max(int(card.config.get(name) or 64) for name in ("channels", "key_channels"))
-    if scores < 2.5 * features or scores * half < SCRATCH * len(card.config["scales"]) or scores >= 2**31:
+    pixels, bytes_each = places(card, profile.largest), 2 if card.precision == "fp16" else 4
+    keys, scales = most_keys(card, profile.largest)[0], len(card.config.get("scales") or ())
+    channels = max(int(card.config.get(name) or 64) for name in ("channels", "key_channels"))
+    scores = pixels * keys * bytes_each  # those of the scale that has most; unfused they are there twice
+    features = FUSED_MAPS * card.live_maps / LIVE_MAPS * pixels * channels * bytes_each
+    as_measured = card.live_maps == LIVE_MAPS and int(card.config.get("grid") or 1) == 1
+    doubt = features * (0.1 if as_measured else 0.5)
+    if scores < 2 * doubt or scores < SCRATCH / 2 or pixels * keys >= 2**31:
         return None
-    return activation_bytes < scores * half
+    return activation_bytes < SCRATCH * (1 + scales) / 2 + features + scores / 2
 
 
-def _largest_that_fits(card: Card, shape: Shape, limit: int) -> Shape:
-    """The same aspect with fewer pixels."""
-    for height in range(shape.height, 0, -1):
-        smaller = Shape(1, height, max(1, shape.width * height // shape.height))
-        if most_keys(card, smaller)[0] <= limit:
+def _fits(card: Card, shape: Shape, key_limit: int | None, element_limit: int | None) -> bool:
+    """Whether half precision and TensorRT hold at this size."""
+    few_keys = card.precision != "fp16" or key_limit is None or most_keys(card, shape)[0] <= key_limit
+    return few_keys and (element_limit is None or most_elements(card, shape) <= element_limit)
+
+
+def _largest_that_fits(card: Card, shape: Shape, key_limit: int | None, element_limit: int | None) -> Shape:
+    """The same with fewer images, or one of the same aspect with fewer pixels."""
+    for batch in range(shape.batch, 0, -1):
+        if _fits(card, shape._replace(batch=batch), key_limit, element_limit):
+            return shape._replace(batch=batch)
+    least = card.minimum_side
+    for height in range(shape.height, least - 1, -1):
+        smaller = Shape(1, height, max(least, shape.width * height // shape.height))
+        if _fits(card, smaller, key_limit, element_limit):
             return smaller
-    return Shape(1, 1, limit)
+    return Shape(1, least, least)

@@ -7,6 +7,7 @@ PnenError                        1  something failed
 ├── ParityError                  3  two backends disagree, or the precision asked for was not met
 ├── BackendMissing (ImportError) 4  a package or a device is not there
 └── EngineError                  5  a model file is truncated, foreign or made for another machine
+    ├── Misfit                   5  an engine was made for another GPU or version
     └── NotFinite                5  a network gave values that are not numbers
 """
 
@@ -47,6 +48,10 @@ class EngineError(PnenError):
     """A model file is truncated, foreign, or made for another machine."""
 
     exit_code = 5
+
+
+class Misfit(EngineError):
+    """An engine was made for another GPU or another version than what is here."""
 
 
 class NotFinite(EngineError):

@@ -55,9 +55,9 @@ class Optimiser:
     weight_decay: float = 0.0
     clip_norm: float = 0.0  # largest norm of the gradient; 0: any
     clip_step: float = 0.0  # largest norm of rate times gradient; 0: any
-    loss: str = (
-        "mse"  # of an image; "l1"; "log" of each crop's MSE, as PSNR counts; "ceilnet": that network's, on edges too
-    )
+    loss: str = "mse"  # of an image; "l1"; "ceilnet": the own losses of that network, on edges too
+    # Of an adjustable network: errors weigh (default / strength) to this power, or the strongest drown the others.
+    strength_power: float = 0.0
     deep_supervision: bool = True  # every exit has its own loss, Eq. 5; False: the last one only
     mean_of_exits: bool = False  # the mean of these losses, as for MemNet, instead of their sum
     average: float = 0.0  # decay a step of the weights' moving average, which is scored and kept; 0: the weights are
@@ -101,9 +101,9 @@ class Recipe:
 
 SECTIONS: dict[str, type] = {"data": Data, "optimiser": Optimiser, "run": Run}
 CHOICES = {"schedule": ("plateau", "cosine", "step"), "precision": ("fp32", "bf16", "auto"), "method": ("adam", "sgd"),
-           "loss": ("mse", "l1", "log", "ceilnet")}  # fmt: skip
+           "loss": ("mse", "l1", "ceilnet")}  # fmt: skip
 FROM_0 = ("seed", "minimum_rate", "warmup_steps", "patience", "weight_decay", "clip_norm", "clip_step", "late_share",
-          "average", "images")  # fmt: skip
+          "average", "images", "strength_power")  # fmt: skip
 LEAST = {"crop": 16, "late_crop": 16, "tile": 16} | dict.fromkeys(FROM_0, 0)  # others: 1, or above 0
 SHARES = ("late_share", "average")
 KINDS: dict[type, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}

@@ -1,6 +1,6 @@
 """The losses of the tasks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -8,30 +8,38 @@ from torch import Tensor
 from .config import Optimiser
 from .models.ceilnet import edge_map
 
-FLOOR = 1e-4  # of a crop's MSE, 40 dB: what is better already counts no more than this
+
+def mean_square(image: Tensor, target: Tensor, weight: Tensor | float = 1.0) -> Tensor:
+    """Of weighted pixels; the weight is (B, 1, H, W), or one number."""
+    return (weight * (image - target).square()).mean()
 
 
-def log_mse(image: Tensor, target: Tensor) -> Tensor:
-    """Mean over the crops of log(MSE + FLOOR), so that all strengths and pictures count alike, as in a mean of PSNR.
-
-    With MSE alone a strong smoother's large errors leave nothing for the weak one's.
-    """
-    return (F.mse_loss(image, target, reduction="none").mean((1, 2, 3)) + FLOOR).log().mean()
+def mean_absolute(image: Tensor, target: Tensor, weight: Tensor | float = 1.0) -> Tensor:
+    """Likewise."""
+    return (weight * (image - target).abs()).mean()
 
 
-DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss, "log": log_mse}
+DISTANCES = {"mse": mean_square, "l1": mean_absolute}
 
 
-def training_loss(images: Sequence[Tensor], target: Tensor, settings: Optimiser, edges: Tensor | None = None) -> Tensor:
+def training_loss(
+    images: Sequence[Tensor],
+    target: Tensor,
+    settings: Optimiser,
+    edges: Tensor | None = None,
+    weight: Tensor | float = 1.0,
+) -> Tensor:
     """Σ MSE over the supervised images, weight 1 each (Eq. 5), or what `settings` say instead.
 
     Images and target are (B, C, H, W) in [0, 1]; the mean runs over batch, channels and pixels. `edges` are those that
-    CEILNet predicts, for its own loss. Returns a scalar.
+    CEILNet predicts, for its own loss; `weight`, (B, 1, H, W), is of errors at each pixel. Returns a scalar.
     """
     if settings.loss == "ceilnet":
         return ceilnet_loss(images[-1].float(), target, edges)
     distance = DISTANCES[settings.loss]
-    losses = [distance(image.float(), target) for image in (images if settings.deep_supervision else images[-1:])]
+    losses = [
+        distance(image.float(), target, weight) for image in (images if settings.deep_supervision else images[-1:])
+    ]
     total = sum(losses[1:], losses[0])
     return total / len(losses) if settings.mean_of_exits else total
 

@@ -4,6 +4,8 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
+from shutil import rmtree
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +26,22 @@ class RunFolder:
         self._events: Events | None = None
         self.metrics, self.pictures = path / "metrics.jsonl", path / "pictures"
 
-    def start(self, recipe: Recipe, step: int) -> None:
-        """Make the folder, or take out of it what a killed run left behind after `step`."""
+    def start(self, recipe: Recipe, step: int, fitted: dict[str, Any] | None = None) -> None:
+        """Make the folder, or take out of it what a killed run left behind after `step`.
+
+        Where the recipe's steps were `fitted` to a time, recipe.json says how.
+        """
         self.pictures.mkdir(parents=True, exist_ok=True)
         for half_written in self.path.glob(".*.tmp*"):
-            half_written.unlink()
+            if half_written.is_dir():
+                rmtree(half_written)
+            else:
+                half_written.unlink()
         if step == 0:
             self.best.unlink(missing_ok=True)
-        write_text(self.path / "recipe.json", json.dumps(asdict(recipe), indent=1))
+        write_text(
+            self.path / "recipe.json", json.dumps(asdict(recipe) | ({"fitted": fitted} if fitted else {}), indent=1)
+        )
         rows = self.metrics.read_bytes().splitlines(keepends=True) if self.metrics.exists() else []
         write_text(self.metrics, b"".join(row for row in rows if 0 < _step(row) <= step).decode())
         self._events = Events(self.path, step + 1)

@@ -11,7 +11,7 @@ from .config import Optimiser
 class Schedule:
     """The rate at each step.
 
-    The plateau rule halves it when the mean loss of an epoch stops falling (paper, Sec. IV-A), and says when to stop.
+    The plateau rule halves it when the mean loss of an epoch stops falling (paper, Sec. 4), and says when to stop.
     """
 
     settings: Optimiser

@@ -8,14 +8,16 @@ from .evaluate import Smooth
 BLOCK = 16  # pixels a side; means over it are what an eye sees in skies, where single pixels hide it
 ALLOWED = 1.0  # levels, of photographs
 ALLOWED_FLAT = 0.5  # levels, of gradients and skies
+EVEN = 3.0  # levels; a block is even, as of a sky, where the picture's standard deviation in it is no larger
 
 
-def seam(smooth: Smooth, image: NDArray[np.uint8], tile: int, step: int) -> float:
+def seam(smooth: Smooth, image: NDArray[np.uint8], tile: int, step: int, even: bool = False) -> float:
     """The largest difference, in 8-bit levels, between the means of a 16×16 block on the two grids.
 
     `smooth` works in tiles of `tile` pixels every `step`, from the top left. Given the picture without its first half
     step of rows and columns it lays the other grid; what the first tiles of that grid have at their outer edges, and
-    other tiles blend away, is left out. 0 where the picture fits into one tile and a half.
+    other tiles blend away, is left out. 0 where the picture fits into one tile and a half. With `even`, of those blocks
+    alone in which the picture is even.
     """
     height, width = image.shape[:2]
     shift, left_out = step // 2, step // 2 + (tile - step)
@@ -26,5 +28,8 @@ def seam(smooth: Smooth, image: NDArray[np.uint8], tile: int, step: int) -> floa
     one = smooth(image).astype(np.float64)[inner]
     other = smooth(np.ascontiguousarray(image[shift:, shift:])).astype(np.float64)
     other = other[left_out - shift :, left_out - shift :][:high, :wide]
-    difference = (one - other).reshape(high // BLOCK, BLOCK, wide // BLOCK, BLOCK, -1)
-    return float(np.abs(difference.mean((1, 3))).max())
+    blocks = high // BLOCK, BLOCK, wide // BLOCK, BLOCK, -1
+    difference = np.abs((one - other).reshape(blocks).mean((1, 3))).max(axis=-1)
+    if even:
+        difference = difference[image[inner].reshape(blocks).std((1, 3)).max(axis=-1) <= EVEN]
+    return float(difference.max(initial=0))

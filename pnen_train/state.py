@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from pnen_runtime.errors import CheckpointError, PnenError, UsageError
@@ -62,16 +63,19 @@ class State:
     def resumed(cls, path: Path, recipe: Recipe, pairs: Sequence[Pair], device: torch.device) -> "State":
         """As it was when `path` was written; CheckpointError where recipe or images are others.
 
-        More steps are fine, but for the cosine schedule: its rates depend on their number from the beginning. Another
-        number of threads on a CPU is warned of: the last bits of sums depend on it.
+        More steps are fine, but for the cosine schedule: its rates depend on their number from the beginning. A run
+        whose steps were fitted to a time keeps those. Another number of threads on a CPU is warned of: the last bits
+        of sums depend on it.
         """
         found = load_checkpoint(path, to_resume=True)
         if found.resume is None:
             raise CheckpointError(f"{path}: expected a checkpoint to resume from (last.pt), got one without that state")
         kept, images = found.resume, _sha256(pairs)
         try:
-            before, after = _completed(json.loads(kept["recipe"])), json.loads(json.dumps(asdict(recipe)))
-        except (KeyError, TypeError, ValueError) as error:
+            before = _completed(json.loads(kept["recipe"]))
+            recipe = _as_fitted(recipe, before, found.training.get("fitted"))
+            after = json.loads(json.dumps(asdict(recipe)))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{path}: expected the recipe of a run in it, found none that can be read") from error
         for name, was, now in _differences(before, after):
             if name == "optimiser.steps":
@@ -100,6 +104,14 @@ class State:
                         "from an uninterrupted run's", path, threads, torch.get_num_threads())  # fmt: skip
         return cls(recipe, model, optimiser, schedule, images, record, averaged, found.step, best,
                    kept.get("seconds", 0.0), kept.get("losses", []), kept.get("errors", []))  # fmt: skip
+
+    def anew(self, recipe: Recipe, weights: dict[str, Any], **record: Any) -> "State":
+        """Before the first step by another recipe, with these weights in this network, which may be compiled."""
+        for network in filter(None, (self.model, self.averaged)):
+            network.load_state_dict(weights)
+        training = self.training | {"recipe": asdict(recipe)} | record
+        return State(recipe, self.model, _optimiser(recipe, self.model), Schedule(recipe.optimiser), self.images,
+                     training, self.averaged)  # fmt: skip
 
     @property
     def finished(self) -> bool:
@@ -184,10 +196,11 @@ def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
 
 def _circumstances(recipe: Recipe, pairs: Sequence[Pair], device: torch.device) -> dict[str, Any]:
     """What the figures of a run may depend on."""
-    return {"recipe": asdict(recipe), "images": len(pairs), "device": str(device), **versions()}
+    pictures = _sha256([(image,) for image, _ in pairs])  # of the inputs alone: the task says what their targets are
+    return {"recipe": asdict(recipe), "images": len(pairs), "pictures": pictures, "device": str(device), **versions()}
 
 
-def _sha256(pairs: Sequence[Pair]) -> str:
+def _sha256(pairs: Sequence[tuple[NDArray[Any], ...]]) -> str:
     digest = hashlib.sha256()
     for pair in pairs:
         for part in pair:
@@ -202,6 +215,13 @@ def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
     sections: dict[str, Any] = {"data": Data(), "optimiser": Optimiser(), "run": Run()}
     completed = {name: asdict(section) | recipe[name] for name, section in sections.items()}
     return recipe | completed | {"target": resolve_target(target | settings)}
+
+
+def _as_fitted(recipe: Recipe, before: dict[str, Any], fitted: dict[str, Any] | None) -> Recipe:
+    """The recipe with the steps that were fitted to a time when the run began, where it is the one they come from."""
+    was, now = before["optimiser"], asdict(recipe.optimiser)
+    kept = {key: was[key] for key, value in (fitted or {"from": {}})["from"].items() if now[key] == value}
+    return replace(recipe, optimiser=replace(recipe.optimiser, **kept))
 
 
 def _differences(was: dict[str, Any], now: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .config import Optimiser
 from .data import Images, batch_of
 from .device import computes_in_bf16
+from .filters import STRENGTH
 from .loss import training_loss
 from .processes import ALONE, Processes
 from .state import State
@@ -20,12 +21,12 @@ log = logging.getLogger("pnen")
 class Objective(nn.Module):
     """What is made small: inputs and targets, both (B, C, H, W) in [0, 1] → loss, and MSE of the final image.
 
-    An adjustable network takes maps of strengths, (B, 1, H, W), besides.
+    An adjustable network takes maps of strengths, (B, 1, H, W), besides; errors are weighed by them, `usual` as 1.
     """
 
-    def __init__(self, network: nn.Module, settings: Optimiser, bf16: bool):
+    def __init__(self, network: nn.Module, settings: Optimiser, bf16: bool, usual: float = 1.0):
         super().__init__()
-        self.network, self.settings, self.bf16 = network, settings, bf16
+        self.network, self.settings, self.bf16, self.usual = network, settings, bf16, usual
 
     def forward(self, inputs: Tensor, targets: Tensor, *strengths: Tensor) -> tuple[Tensor, Tensor]:
         edges = None
@@ -35,7 +36,8 @@ class Objective(nn.Module):
             else:
                 images = self.network(inputs, *strengths)
         error = F.mse_loss(images[-1].detach().float(), targets)
-        return training_loss(images, targets, self.settings, edges), error
+        weight = (self.usual / strengths[0]) ** self.settings.strength_power if strengths else 1.0
+        return training_loss(images, targets, self.settings, edges, weight), error
 
 
 def objective_of(state: State, device: torch.device, processes: Processes = ALONE) -> nn.Module:
@@ -51,7 +53,9 @@ def objective_of(state: State, device: torch.device, processes: Processes = ALON
         log.warning("trained in %s so far, on this machine in %s; --set run.precision=... keeps one from the start",
                     state.training["precision"], precision)  # fmt: skip
     state.training["precision"] = precision
-    objective: nn.Module = Objective(state.model, state.recipe.optimiser, bf16)
+    target = state.recipe.target
+    usual = target[STRENGTH[target["filter"]]] if target.get("strengths") else 1.0
+    objective: nn.Module = Objective(state.model, state.recipe.optimiser, bf16, usual)
     objective = processes.share(objective)
     if run.compile:
         objective.compile()

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from pnen_runtime.errors import ImageError, UsageError
-from pnen_runtime.files import write_text
+from pnen_runtime.files import user_cache, write_text
 from pnen_runtime.image import read_rgb, write_image
 from pnen_runtime.photo import SUFFIXES
 
@@ -39,7 +38,7 @@ class Maker:
     @classmethod
     def of(cls, filter: str, settings: Mapping[str, Any], cache: Path | None = None) -> "Maker":
         """With defaults filled in; the cache is by default a folder of the user's."""
-        return cls(filter, resolve(filter, settings), cache or user_cache_path("pnen") / "targets")
+        return cls(filter, resolve(filter, settings), cache or user_cache("targets"))
 
     def target(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The filtered (H, W, 3) image; from the cache where the same pixels were filtered like this before."""

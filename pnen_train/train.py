@@ -19,6 +19,7 @@ from .config import Recipe
 from .data import on_device
 from .device import pick_device
 from .evaluate import Scores, evaluate, mean_scores, network_smoother
+from .fit import Clock, check_fit, fitted
 from .interrupts import held_interrupts
 from .metrics import levels
 from .processes import ALONE, Processes
@@ -26,10 +27,12 @@ from .run_folder import RunFolder
 from .state import State
 from .step import objective_of, train_step
 from .targets import Pair
-from .tasks import at_each_strength, task_of
+from .tasks import Task, at_each_strength, task_of
 
 Watch = Callable[[int, float, float], None]  # step, loss, PSNR of the batch in dB
 Report = Callable[[int, Scores, float], None]  # step, validation scores, steps per second so far
+NO_REPORT: Report = lambda *_: None  # noqa: E731
+Begin = Callable[[State], None]  # the run before its next step
 READ_EVERY, READ_SELDOM = {"cpu": 1}, 20  # steps after which losses are read; a GPU need not wait for each
 NOTE_EVERY = 50  # steps: a row of metrics, with the means of these steps
 
@@ -51,21 +54,27 @@ def train(
     device: str = "auto",
     resume: bool = False,
     deadline: float = math.inf,
+    fit: bool = False,
     processes: Processes = ALONE,
+    begin: Begin = lambda *_: None,
     watch: Watch = lambda *_: None,
-    report: Report = lambda *_: None,
+    report: Report = NO_REPORT,
+    clock: Clock = time.monotonic,
 ) -> Checkpoint:
     """Train a network by its recipe and leave checkpoints, metrics and pictures in `folder`.
 
     `pairs` and `validation` hold inputs and targets, as the recipe's task makes them to train on and to score. With
     `resume` the run in `folder` goes on; on the CPU, with the same number of threads, it ends with exactly the weights
-    that an uninterrupted run gives. Ctrl-C and SIGTERM save before they end the run, as Stopped; so does `deadline`, by
-    `time.monotonic()`, as TimeIsUp. Of several `processes` all see the folder, and the first writes. Returns the last
+    that an uninterrupted run gives. Ctrl-C and SIGTERM save before they end the run, as Stopped; so does `deadline`, in
+    seconds by `clock`, as TimeIsUp. With `fit` the run gets as many steps as end by then (see `pnen_train.fit`); a
+    resumed one keeps those. Of several `processes` all see the folder, and the first writes. Returns the last
     checkpoint.
 
     Raises UsageError, CheckpointError, BackendMissing, or PnenError where the loss is not finite any more.
     """
     place, files = pick_device(device), RunFolder(folder)
+    if fit:
+        check_fit(recipe, deadline)
     processes.check_batches(batch=recipe.data.batch)
     if recipe.data.late_share:
         processes.check_batches(late_batch=recipe.data.late_batch)
@@ -79,30 +88,31 @@ def train(
     state = State.resumed(files.last, recipe, pairs, place) if resume else State.fresh(recipe, pairs, place)
     state.training["processes"] = processes.count
     images, objective = on_device(pairs, place), objective_of(state, place, processes)
-    run, unread = recipe.run, []
-    every = READ_EVERY.get(place.type, READ_SELDOM)
-    reading = (
-        every,
-        NOTE_EVERY,
-        run.evaluate_every,
-        run.checkpoint_every,
-        recipe.optimiser.epoch_steps,
-        recipe.optimiser.steps,
-    )
     processes.wait()  # all have read what the first will now write
+    if fit and not resume:
+        state = fitted(state, lambda trial: train_step(trial, images, objective, processes)[0],
+                       lambda trial, files: note(trial, {"step": trial.step}, validation, place, files, NO_REPORT),
+                       folder, deadline, processes, clock)  # fmt: skip
+    elif fit and "fitted" not in state.training:
+        raise UsageError(f"{folder}: expected a run that was begun with --fit, got one of {recipe.optimiser.steps} "
+                         "steps; leave --fit out")  # fmt: skip
+    run, plan, unread = state.recipe.run, state.recipe.optimiser, []
+    every = READ_EVERY.get(place.type, READ_SELDOM)
+    reading = (every, NOTE_EVERY, run.evaluate_every, run.checkpoint_every, plan.epoch_steps, plan.steps)
     if processes.leads:
-        files.start(recipe, state.step)
+        files.start(state.recipe, state.step, state.training.get("fitted"))
+    begin(state)
     try:
         with held_interrupts() as interrupted:
             if processes.leads:
                 save_checkpoint(files.last, state.checkpoint(resumable=True))  # a full disk shows now, not after hours
             while not state.finished:
-                began, ends = time.perf_counter(), (False, False)
+                began, ends = clock(), (False, False)
                 unread.append(train_step(state, images, objective, processes))
                 if any(state.step % often == 0 for often in reading):
                     take_in(state, unread, processes, watch)
-                    ends = processes.any(interrupted()), processes.any(time.monotonic() >= deadline)
-                state.seconds += time.perf_counter() - began
+                    ends = processes.any(interrupted()), processes.any(clock() >= deadline)
+                state.seconds += clock() - began
                 evaluated = state.step % run.evaluate_every == 0 or state.finished
                 if evaluated or state.step % NOTE_EVERY == 0:
                     row = figures(state)
@@ -154,11 +164,18 @@ def note(
     """Validate, and keep the figures, with those of training in `row`, and the network where it is the best so far."""
     scores, picture = validate(state, validation, device)
     files.note(row | {"psnr": scores.psnr, "ssim": scores.ssim}, picture)
-    report(state.step, scores, state.step / state.seconds)
+    report(state.step, scores, state.step / max(state.seconds, 1e-9))
     state.training["validation"] = scores.record()
     if scores.psnr > state.best:
         state.best = scores.psnr
         save_checkpoint(files.best, state.checkpoint(resumable=False))
+
+
+def at_scored_strengths(validation: Sequence[Pair], task: Task) -> dict[float | None, list[Pair]]:
+    """The pairs of the least, middle and most strength that a run is scored at; of one strength, under None."""
+    apart = at_each_strength(validation, task.strengths)
+    known = list(apart)
+    return {known[place]: apart[known[place]] for place in (0, len(known) // 2, -1)}
 
 
 def validate(state: State, validation: Sequence[Pair], device: torch.device) -> tuple[Scores, NDArray[np.uint8]]:
@@ -168,8 +185,8 @@ def validate(state: State, validation: Sequence[Pair], device: torch.device) -> 
     """
     state.final.eval()
     run, task, rows = state.recipe.run, task_of(state.recipe.target), []
-    apart = at_each_strength(validation, task.strengths)
-    for strength in list(apart)[:: max(1, len(apart) // 2)]:
+    apart = at_scored_strengths(validation, task)
+    for strength in apart:
         smooth = network_smoother(state.final, run.tile, run.tile_step, device=device, strength=strength)
         rows.append(evaluate(smooth, apart[strength], task.shave))
         if len(rows) == 1 + (len(apart) > 1):

@@ -85,7 +85,8 @@ def measures_time(node: ast.AST) -> bool:
     if not isinstance(node, ast.Call):
         return False
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    limited = name in WAITS and any(isinstance(a, ast.Constant) and isinstance(a.value, float | int) for a in node.args)
+    seconds = any(isinstance(word, ast.Constant) and isinstance(word.value, float | int) for word in node.args)
+    limited = name in WAITS and isinstance(node.func, ast.Attribute) and seconds
     hurried = name == "settings" and any(word.arg == "deadline" for word in node.keywords)
     return name in CLOCKS or limited or hurried or any(word.arg == "timeout" for word in node.keywords)
 

@@ -1,8 +1,6 @@
 """The main job on real photographs: the bundled checkpoint is exported, proven, built, and run without torch.
 
 The engine is TensorRT's where that and a GPU are here, else TensorRT-RTX's, which builds without a GPU.
-
-Usage: python tools/demo.py FOLDER
 """
 
 import os
@@ -11,15 +9,19 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
+import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
+from pnen_runtime import Smoother
+from pnen_runtime.commands import Command
 from pnen_runtime.cuda.driver import first_gpu
 from pnen_train.filters import filter_image
 from pnen_train.metrics import psnr
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")  # they come with scikit-image
+STRENGTHS = (0.005, 0.02, 0.1)
 COMMANDS = Path(sys.executable).parent
 
 
@@ -54,8 +56,10 @@ def fitted(picture: np.ndarray, width: int) -> Image.Image:
     return Image.fromarray(picture).resize((width, round(width * picture.shape[0] / picture.shape[1])))
 
 
+@click.command(cls=Command)
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def main(folder: Path) -> None:
-    """Export, prove, smooth, and put the pictures side by side."""
+    """Export, prove, smooth, and put the pictures side by side in FOLDER."""
     started = perf_counter()
     photographs, smooth = folder / "photographs", folder / "smooth"
     photographs.mkdir(parents=True, exist_ok=True)
@@ -77,11 +81,15 @@ def main(folder: Path) -> None:
         rows.append([(f"{name}, enlarged", before[crop]), ("network", after[crop]), ("L0 filter itself", target[crop])])
     page = folder / "before_after.jpg"
     sheet(rows).save(page, quality=88)
-    print(f"\nlook at {page}; smoothed photographs are in {smooth}")
+    with Smoother(folder / "l0.ort.onnx") as smoother:
+        strip = [[(f"{name}", before), *((f"strength {s:g}", smoother.run(before, strength=s)) for s in STRENGTHS)]
+                 for name, before in ((name, getattr(data, name)()) for name in PHOTOGRAPHS[:2])]  # fmt: skip
+    sheet(strip).save(folder / "strengths.jpg", quality=88)
+    print(f"\nlook at {page} and {folder / 'strengths.jpg'}; smoothed photographs are in {smooth}")
     print(f"export and proof {exporting:.0f} s, peak {export_mb:.0f} MB")
     print(f"smoothing {len(PHOTOGRAPHS)} photographs without torch {smoothing:.1f} s, peak {smooth_mb:.0f} MB")
     print(f"all {perf_counter() - started:.0f} s")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) == 2 else sys.exit(__doc__))
+    main()

@@ -16,6 +16,7 @@ from gpu_checks.line import FAIL, SKIP, Outcome, perform
 from gpu_checks.order import all_lines
 from gpu_checks.process import perform_all
 from gpu_checks.report import describe, one_line, summary, write_report
+from gpu_checks.verdicts import Verdicts
 
 from pnen_runtime.commands import Group
 from pnen_runtime.errors import BackendMissing, PnenError, UsageError
@@ -52,12 +53,15 @@ def prepare(folder: Path, force: bool) -> None:
 
 @main.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--out", metavar="FOLDER", type=FOLDER, help="Write gpu_proof.json and gpu_proof.md there.")
+@click.option(
+    "--out", metavar="FOLDER", type=FOLDER, help="Write gpu_proof.json, gpu_proof.md and verdicts/LINE.json there."
+)
 @click.option("--only", metavar="WORDS", default="", help="Lines that contain one of these, separated by commas.")
 @click.option("--time", "minutes", metavar="MINUTES", type=click.FloatRange(0), default=8.0, show_default=True,
-              help="Leave out what does not fit; the most important lines come first.")  # fmt: skip
+              help="3, 8 and 30 are sizes, the most telling lines first; what does not fit is left out.")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Take over what passed in --out on this machine, with the same files.")
 @click.option("--list", "only_list", is_flag=True, help="Show the lines and end.")
-def run(folder: Path, out: Path | None, only: str, minutes: float, only_list: bool) -> None:
+def run(folder: Path, out: Path | None, only: str, minutes: float, resume: bool, only_list: bool) -> None:
     """Check everything that is installed here, on what `prepare` wrote to FOLDER. Needs no PyTorch.
 
     Exit codes: 0 nothing failed, 1 a line failed, 2 wrong usage, 4 there was nothing to check: no GPU, no package.
@@ -68,8 +72,10 @@ def run(folder: Path, out: Path | None, only: str, minutes: float, only_list: bo
         raise UsageError(f"no line contains {' or '.join(words)}; --list shows them")
     if only_list:
         for line in lines:
-            click.echo(f"{line.seconds:4.0f} s  {line}")
+            click.echo(f"{line.minutes:2} min {line.seconds:4.0f} s  {line}")
         return
+    if resume and out is None:
+        raise UsageError("--resume goes on with the report of an earlier run; name it: --out FOLDER")
     if not (folder / PREPARED).is_file():
         raise UsageError(f"{folder} is not prepared: python tools/gpu_proof.py prepare {folder}, where PyTorch is")
     header = describe()
@@ -78,14 +84,19 @@ def run(folder: Path, out: Path | None, only: str, minutes: float, only_list: bo
     for failed in folder.glob("engines/*/*.failed"):
         failed.unlink()
     outcomes: list[Outcome] = []
+    verdicts = Verdicts(out, folder, header) if out else None
+    passed = verdicts.passed() if verdicts and resume else {}
 
     def show(outcome: Outcome) -> None:
         outcomes.append(outcome)
         click.echo(one_line(outcome))
-        if out and outcome.seconds:  # after each line, so that a machine that is taken away leaves what was found
+        begun = outcome.seconds or outcome.verdict != SKIP
+        if out and verdicts and begun:  # after each line, so that a machine that is taken away leaves what was found
+            if outcome.line not in passed:
+                verdicts.keep(outcome)
             write_report(out, header, outcomes)
 
-    perform_all(lines, folder.resolve(), minutes, show)
+    perform_all(lines, folder.resolve(), minutes, show, passed)
     if out:
         write_report(out, header, outcomes)
     click.echo(summary(outcomes))

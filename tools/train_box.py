@@ -2,6 +2,7 @@
 
 Usage: python tools/train_box.py RECIPE IMAGES... --validation FOLDER --out BOX --max-time 9
        python tools/train_box.py RECIPE IMAGES... --validation FOLDER --out NEXT --begin BOX --max-time 9
+       python tools/train_box.py pnen-gpu IMAGES... --validation FOLDER --out BOX --max-time 5.5 --fit   # a whole run
 
 A box is a folder of at most 8 files, none over 16 MB (for PNEN none over 8 MB), with all that the next one begins with.
 What was trained is packed whatever happens after it: an interrupt, a scoring that fails.
@@ -42,6 +43,7 @@ CARRIED = ("last.pt*", "best.pt", "metrics.jsonl")
 @click.option("--begin", type=click.Path(exists=True, file_okay=False, path_type=Path), help="The box before.")
 @click.option("--max-time", metavar="MINUTES", type=click.FloatRange(min=0, min_open=True), default=9,
               show_default=True, help="Training ends then; scores and packing come after it.")  # fmt: skip
+@click.option("--fit", is_flag=True, help="As for pnen-train run: the whole run ends with --max-time.")
 @click.option("--scored", metavar="IMAGES", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option("--set", "changes", metavar="SECTION.KEY=VALUE", multiple=True, help="As for pnen-train run.")
 @click.option("--device", default="auto", show_default=True)
@@ -52,6 +54,7 @@ def main(
     out: Path,
     begin: Path | None,
     max_time: float,
+    fit: bool,
     scored: int,
     changes: tuple[str, ...],
     device: str,
@@ -71,7 +74,7 @@ def main(
         first = TrainedRun.of(run) if begin else None
         try:
             call("run", recipe, *images, "--validation", validation, "--out", run, "--max-time", max_time, *sets,
-                 "--device", device, *(["--resume"] if begin else []))  # fmt: skip
+                 "--device", device, *["--fit"] * fit, *["--resume"] * bool(begin))  # fmt: skip
             call("evaluate", run / "last.pt", validation, "--limit", scored, "--device", device, "--write")
         finally:
             last = run / "last.pt"
@@ -109,6 +112,7 @@ def summary(run: TrainedRun, before: TrainedRun | None, seconds: float) -> dict[
     return {
         "step": run.checkpoint.step,
         "of": run.training["recipe"]["optimiser"]["steps"],
+        "fitted": run.training.get("fitted"),
         "steps": steps,
         "steps_per_second": round(steps / trained, 3) if trained else None,
         "training_seconds": round(trained, 1),

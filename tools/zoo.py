@@ -1,6 +1,7 @@
 """Bundled models: from a finished training to a measured model in the package, and the pages about all of them.
 
-Usage: python tools/zoo.py add wmf runs/wmf --on BSDS500/val --trained-on 'BSDS500/train BSDS500/test'
+Usage: python tools/zoo.py add l0 runs/l0 --on BSDS500/val --choose-on free/holdout \
+           --trained-on 'free/train Kodak24' --licence CC0-1.0
        python tools/zoo.py pages
 """
 
@@ -11,8 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
-from model_zoo.measure import measured
-from model_zoo.pages import write_index, write_page
+from model_zoo.measure import Pictures, measured, name_of
+from model_zoo.origin import LICENCES, Given, origin, refuse_paths
+from model_zoo.pages import Model, write_index, write_page
 from model_zoo.pictures import failures, training_curve, zoo
 from paper.runs import TrainedRun
 
@@ -22,12 +24,11 @@ from pnen_runtime.commands import Group
 from pnen_runtime.errors import UsageError
 from pnen_runtime.files import replace_when_done, write_bytes
 from pnen_runtime.models import BUNDLED as BUNDLED_ONNX
-from pnen_train.checkpoint import BUNDLED, Checkpoint, load_checkpoint, save_checkpoint
-from pnen_train.commands.options import FOLDER, THERE, pairs_of
-from pnen_train.targets import find_images, spread
-from pnen_train.tasks import task_of
+from pnen_train.checkpoint import BUNDLED, Checkpoint, save_checkpoint
+from pnen_train.commands.options import FOLDER
 
 PAGES = Path(__file__).parents[1] / "docs" / "models"
+COUNT = click.IntRange(min=1)
 
 
 @click.group(cls=Group)
@@ -38,16 +39,27 @@ def main() -> None:
 @main.command()
 @click.argument("name")
 @click.argument("run")
-@click.option("--on", "folder", required=True, type=THERE, help="Photographs to score on.")
-@click.option("--limit", metavar="IMAGES", type=click.IntRange(min=1), help="Score so many, spread evenly, for a quick "
-              "look.  [default: all]")  # fmt: skip
-@click.option("--study-limit", metavar="IMAGES", type=click.IntRange(min=1), default=10, show_default=True,
-              help="Compare tiles on so many, spread evenly.")  # fmt: skip
-@click.option("--trained-on", metavar="FOLDERS", required=True, help="For the record, such as "
-              "'BSDS500/train BSDS500/test'.")  # fmt: skip
+@click.option("--on", "scored", required=True, type=FOLDER, help="Photographs to score on.")
+@click.option("--choose-on", required=True, type=FOLDER, help="Held-out photographs: tile and step are chosen on them "
+              "alone, noise and seams are measured on them.")  # fmt: skip
+@click.option("--trained-on", metavar="FOLDERS", required=True, help="Free photographs of which `pnen-train pictures` "
+              "made the training pictures, such as 'free/train Kodak24'.")  # fmt: skip
+@click.option("--licence", required=True, type=click.Choice(list(LICENCES)), help="Of the weights.")
+@click.option("--limit", metavar="IMAGES", type=COUNT, default=20, show_default=True, help="At strengths other than "
+              "its default an adjustable network is scored on so many, spread evenly.")  # fmt: skip
+@click.option("--study-limit", metavar="IMAGES", type=COUNT, default=8, show_default=True,
+              help="Choose tile and step on so many, spread evenly.")  # fmt: skip
 @click.option("--into", type=FOLDER, help="Write NAME.pt and NAME.onnx there.  [default: into the package]")
 def add(
-    name: str, run: str, folder: Path, limit: int | None, study_limit: int, trained_on: str, into: Path | None
+    name: str,
+    run: str,
+    scored: Path,
+    choose_on: Path,
+    trained_on: str,
+    licence: str,
+    limit: int,
+    study_limit: int,
+    into: Path | None,
 ) -> None:
     """Measure RUN (a run folder, a checkpoint, or a bundled name) and write it as the bundled model NAME."""
     found = TrainedRun.of(run)
@@ -56,26 +68,18 @@ def add(
         raise UsageError(
             f"{found.path}: expected a network that learnt a filter, got {task or 'one that learnt nothing'}"
         )
-    paths = find_images([folder])
-    wanted = task_of(task)
-    pairs = pairs_of(wanted.scored, wanted.name, spread(paths, limit or len(paths)))
-    lean = replace(found.checkpoint, resume=None)
+    record = origin(found, Given(trained_on, licence, name_of(choose_on)))
+    pictures, lean = Pictures(scored, choose_on), replace(found.checkpoint, resume=None, training=record)
     with TemporaryDirectory() as place:
-        training = measured(
-            found,
-            _exported(lean, Path(place)),
-            pairs,
-            spread(pairs, study_limit),
-            trained_on,
-            "/".join(folder.resolve().parts[-2:]),
-        )
+        training = measured(record, _exported(lean, Path(place)), pictures, limit, study_limit)
+        refuse_paths(training, name)
         lean = replace(lean, training=training)
         graph = _exported(lean, Path(place)).read_bytes()  # once more, with all that its card now says
     save_checkpoint((into or BUNDLED) / f"{name}.pt", lean)
     write_bytes((into or BUNDLED_ONNX) / f"{name}.onnx", graph)
     nothing, network = training["scores"]["rows"].values()
     click.echo(f"{name}: {network['psnr']:.2f} dB / {network['ssim']:.4f} (doing nothing {nothing['psnr']:.2f} / "
-               f"{nothing['ssim']:.4f}) on {len(pairs)} images in tiles of {training['tile']} every "
+               f"{nothing['ssim']:.4f}) on {network['images']} images in tiles of {training['tile']} every "
                f"{training['tile_step']}, {network['cpu_seconds']:.2f} CPU s an image; the filter itself "
                f"{training['cpu']['filter_seconds']:.2f}")  # fmt: skip
 
@@ -94,19 +98,15 @@ def pages(models: Path | None, into: Path) -> None:
     names = sorted(path.stem for path in (models or BUNDLED).glob("*.pt"))
     if not names:
         raise UsageError(f"{models or BUNDLED}: expected bundled models (NAME.pt and NAME.onnx), found none")
-    found = {name: load_checkpoint((models or BUNDLED) / f"{name}.pt") for name in names}
-    files = {name: (models or BUNDLED_ONNX) / f"{name}.onnx" for name in names}
-    for name, checkpoint in found.items():
-        write_page(into / f"{name}.md", name, checkpoint)
-        if curve := checkpoint.training.get("curve"):
-            _save(training_curve(name, curve), into / f"{name}_curve.png")
-        with Smoother(files[name], threads=1) as smoother:
-            _save(failures(smoother), into / f"{name}_failures.jpg")
-    timed = {name: checkpoint.training for name, checkpoint in found.items() if "cpu" in checkpoint.training}
-    if timed:
-        _save(zoo(timed), into / "zoo.png")
-    sizes = {name: file.stat().st_size for name, file in files.items()}
-    write_index(into / "README.md", {name: (found[name], sizes[name]) for name in names}, bool(timed))
+    found = [Model.read(name, models or BUNDLED, models or BUNDLED_ONNX) for name in names]
+    for model in found:
+        write_page(into / f"{model.name}.md", model)
+        if curve := model.training.get("curve"):
+            _save(training_curve(model.name, curve), into / f"{model.name}_curve.png")
+        with Smoother(model.file, threads=1) as smoother:
+            _save(failures(smoother), into / f"{model.name}_failures.jpg")
+    _save(zoo({model.name: model.training for model in found}), into / "zoo.png")
+    write_index(into / "README.md", found)
     click.echo(f"written: the pages of {', '.join(names)} in {into}")
 
 

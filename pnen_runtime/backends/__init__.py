@@ -58,6 +58,8 @@ def open_backend(
     ------
     BackendMissing
         The package of the backend is not installed, or no device is there.
+    UsageError
+        The backend does not take this kind of file.
     EngineError
         The file is truncated, foreign, for another backend or for another machine.
     """
@@ -69,7 +71,8 @@ def open_backend(
         return _open_engine(engine, backend, rebuild_engine)
     if backend in ("tensorrt", "tensorrt-rtx"):
         flavour = "rtx" if backend == "tensorrt-rtx" else "tensorrt"
-        raise EngineError(f"{engine} is no engine; build one: {_build_command(engine)} --engine {flavour}")
+        command = f"{_build_command(engine)} --engine {flavour}"
+        raise UsageError(f"{engine} is no engine, which {backend} needs; build one: {command}")
     from . import ort
 
     backend, why = ort.choose() if backend == "auto" else (backend, "asked for")

@@ -10,7 +10,7 @@ from ..cuda import Buffer, Cuda, open_cuda
 from ..cuda.driver import Graph, capture
 from ..cuda.lane import Lane, Shape
 from ..engine_file import EngineFile, misfit, rebuild_advice
-from ..errors import EngineError
+from ..errors import EngineError, Misfit
 from ..plan import Sizes, fitting_profile
 from .gpu import GpuBackend
 from .tensorrt_api import Contexts, import_tensorrt, load_engine, make_log, refusals
@@ -31,7 +31,7 @@ def open_trt(file: EngineFile, why: str = "asked for", cuda: Cuda | None = None)
         reason = misfit(file.card, trt.__version__, cuda.gpu)
         if reason:
             advice = rebuild_advice(file.path, file.card)
-            raise EngineError(f"{file.path} does not fit this machine: {reason}; {advice}")
+            raise Misfit(f"{file.path} does not fit this machine: {reason}; {advice}")
         with cuda.active():
             engine = Engine(trt, file, compatible)
     except BaseException:

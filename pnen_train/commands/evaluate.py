@@ -14,7 +14,7 @@ from ..checkpoint import load_checkpoint, save_checkpoint
 from ..device import pick_device, put
 from ..evaluate import evaluate, mean_scores, network_smoother
 from ..progress import bar
-from ..targets import Pair, find_images
+from ..targets import Pair, find_images, spread
 from .options import FOLDER, TileSize, device, file_to_write, images, model, pairs_of, scored_tasks
 
 
@@ -34,7 +34,8 @@ def _numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) ->
 @click.option("--blend", type=click.Choice(["feather", "uniform"]), default="feather", show_default=True)
 @click.option("--strengths", metavar="NUMBER,...", callback=_numbers, help="Of an adjustable network.  [default: for "
               "L0 0.002,0.004,0.02,0.093,0.2, else its least, usual and most]")  # fmt: skip
-@click.option("--limit", metavar="IMAGES", type=click.IntRange(min=1), help="Score the first ones only.")
+@click.option("--limit", metavar="IMAGES", type=click.IntRange(min=1), help="Score so many, spread "
+              "evenly.")  # fmt: skip
 @device
 @click.option("--write", is_flag=True, help="Keep the scores in MODEL.pt, from where they go into every model card.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
@@ -58,7 +59,8 @@ def command(
     own = found.training.get("tile", 96), found.training.get("tile_step", 80)
     tile = own[0] if tile is None else tile
     step = tile_step or (own[1] if tile == own[0] else None)
-    paths, rows = find_images(images)[:limit], {}
+    paths, rows = find_images(images), {}
+    paths = spread(paths, limit or len(paths))
     apart = scored_tasks(found.training, targets, strengths)
     for strength, task in apart.items():
         pairs = pairs_of(task.scored, task.name, paths)

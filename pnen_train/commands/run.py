@@ -3,9 +3,9 @@
 import json
 import math
 import re
-import time
 from dataclasses import asdict
 from pathlib import Path
+from time import monotonic
 
 import click
 import torch
@@ -16,14 +16,14 @@ from pnen_runtime.errors import UsageError
 from ..checkpoint import load_checkpoint
 from ..config import Recipe, override, read_recipe
 from ..device import pick_device
-from ..evaluate import Scores, evaluate
+from ..evaluate import Scores, evaluate, mean_scores
 from ..models import count_parameters
 from ..processes import joined
 from ..progress import bar, say
-from ..state import build_network
+from ..state import State, build_network
 from ..targets import find_images, spread
 from ..tasks import task_of
-from ..train import Stopped, TimeIsUp, train
+from ..train import Stopped, TimeIsUp, at_scored_strengths, train
 from .options import FOLDER, THERE, device, pairs_of
 
 
@@ -49,6 +49,8 @@ from .options import FOLDER, THERE, device, pairs_of
 @click.option("--threads", metavar="CORES", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]")
 @click.option("--max-time", metavar="MINUTES", type=click.FloatRange(min=0, min_open=True), help="Save and stop so "
               "long after the start; --resume goes on.")  # fmt: skip
+@click.option("--fit", is_flag=True, help="Set the steps so that warm-up and the whole schedule end with --max-time; "
+              "a trial measures the rate. A resumed run keeps them.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option("--dry-run", is_flag=True, help="Print all settings and stop.")
 def command(
@@ -63,6 +65,7 @@ def command(
     device: str,
     threads: int | None,
     max_time: float | None,
+    fit: bool,
     resume: bool,
     dry_run: bool,
 ) -> None:
@@ -70,7 +73,10 @@ def command(
 
     Several processes, on one machine or more, share every batch: torchrun --nproc-per-node 2 -m pnen_train.cli run ...
     """
-    deadline = time.monotonic() + 60 * max_time if max_time else math.inf
+    deadline = monotonic() + 60 * max_time if max_time else math.inf
+    if fit and (not max_time or steps):
+        wrong = "--steps, which it would change" if steps else "no time to fit a run to"
+        raise UsageError(f"expected --max-time MINUTES and no --steps beside --fit, got {wrong}")
     name = "-".join([Path(recipe).stem, *map(_in_a_name, changes)])
     plan = override(read_recipe(recipe, changes), steps=steps, seed=seed)
     network, task = build_network(plan), task_of(plan.target, targets)
@@ -90,19 +96,25 @@ def command(
             held = pairs_of(task.scored, task.name, scored)
         origin = "" if validation else f" held out of IMAGES, {scored[0].name} to {scored[-1].name}"
         shared = f" and {processes.count - 1} more" if processes.count > 1 else ""
-        say(f"{name}: {count_parameters(network):,} parameters, {len(pairs)} images, scored on {len(held)}{origin}, "
-            f"{place}{shared}, step {first} of {plan.optimiser.steps}, into {out}")  # fmt: skip
-        if processes.leads:
-            idle = evaluate(task.nothing, held, task.shave, quantise=False)
+        idle = mean_scores([evaluate(task.nothing, pairs_at, task.shave, quantise=False)
+                            for pairs_at in at_scored_strengths(held, task).values()])  # fmt: skip
+        if fit and not resume:
+            say(f"{name}: a trial measures how many steps fit into {max_time:g} minutes")
+
+        def begin(state: State) -> None:
+            steps = state.recipe.optimiser.steps
+            say(f"{name}: {count_parameters(network):,} parameters, {len(pairs)} images, scored on {len(held)}{origin},"
+                f" {place}{shared}, step {first} of {steps}{_fit_of(state)}, into {out}")  # fmt: skip
             say(f"{task.nothing_name}: PSNR {idle.psnr:.2f} dB, SSIM {idle.ssim:.4f}")
+            advance(first, steps)
 
         def report(step: int, scores: Scores, rate: float) -> None:
             say(f"step {step}: PSNR {scores.psnr:.2f} dB, SSIM {scores.ssim:.4f}, {rate:.3g} it/s")
 
         try:
             with bar(name, plan.optimiser.steps, "loss {loss:.5f}  PSNR {psnr:.2f}", done=first) as advance:
-                last = train(plan, pairs, held, out, device=device, resume=resume, deadline=deadline,
-                             processes=processes, report=report,
+                last = train(plan, pairs, held, out, device=device, resume=resume, deadline=deadline, fit=fit,
+                             processes=processes, begin=begin, report=report, clock=monotonic,
                              watch=lambda step, loss, psnr: advance(step, loss=loss, psnr=psnr))  # fmt: skip
         except Stopped:
             say(f"saved: {out / 'last.pt'}; go on with the same command and --resume")
@@ -118,6 +130,15 @@ def command(
 def _in_a_name(change: str) -> str:
     """What a changed setting adds to the name of a run: target.filter=wmf adds wmf, network.scales=[2, 4] adds 2_4."""
     return re.sub(r"[^\w.+-]+", "_", change.partition("=")[2]).strip("_") or "none"
+
+
+def _fit_of(state: State) -> str:
+    """What the steps of a fitted run were reckoned from."""
+    if not (fitted := state.training.get("fitted")):
+        return ""
+    costs = fitted["costs"]
+    return (f" fitted to {fitted['seconds'] / 60:.3g} minutes ({costs['step']:.3g} s a step, {costs['validation']:.3g} "
+            f"s a validation)")  # fmt: skip
 
 
 def _first_step(out: Path, resume: bool) -> int:

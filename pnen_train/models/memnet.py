@@ -74,7 +74,7 @@ class MemNet(nn.Module):
 
     B₀ = entry(X); Bₘ = gateₘ(all h of memory block m, B₀, …, Bₘ₋₁); Yₘ = X + leave(Bₘ); Y = Σ wₘ Yₘ with learned wₘ.
     A non-local block stands in front of a memory block on the short path only: the gates see B as it was (Zhu et al.
-    2020, Sec. IV-D).
+    2020, Sec. 4).
 
     Departure: Tai's published weights have a convolution for each recursion; the 677k of both papers need them shared.
     """

@@ -50,7 +50,7 @@ class PyramidNonLocal(nn.Module):
     is 3 or 1 pixels, "2s-1", or "stride" (s pixels, which tile the picture; its last row and column are filled up by
     reflection). The softmax is not scaled and runs over the reference pixels of one scale. No activation and no norm.
 
-    Zhu et al. 2020, Sec. III-B. Departure: the paper's text gives 64 channels to queries and keys and 32 to values; its
+    Zhu et al. 2020, Sec. 3. Departure: the paper's text gives 64 channels to queries and keys and 32 to values; its
     authors' code and its parameter counts have 32 and 64, as here. `BLOCKS` has the settings of other variants.
     """
 

@@ -97,7 +97,7 @@ class PNEN(nn.Module):
     """(B, 3, H, W) RGB in [0, 1] → the supervised images (Y₁, …, Y_M, Y), the same size, not clipped; sides from 16.
 
     F₀ = entry(X); Fₘ = blockₘ(dilatedₘ(Fₘ₋₁)); Yₘ = X + exitₘ(Fₘ); Y = Σ wₘ Yₘ with learned wₘ
-    (Zhu et al. 2020, Sec. III-A, Eq. 1-4). An adjustable network also takes the strength wanted at every pixel,
+    (Zhu et al. 2020, Sec. 3, Eq. 1-4). An adjustable network also takes the strength wanted at every pixel,
     (B, 1, H, W) in the filter's own unit.
 
     Departures: with a `grid`, features are on a coarser one (as in FFDNet, Zhang et al. 2018), and `scales` stay in

@@ -10,10 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pnen_export.deploy import Deployed
-from pnen_export.engine import NAME_LIMIT, build_engine, card_for_name, sidecar
+from pnen_export.engine import build_engine, sidecar
 from pnen_export.engine_command import engine_report, make_engine
-from pnen_export.onnx_graph import export_graph
 from pnen_export.profiles import read_profile
 from pnen_export.record import make_card
 from pnen_runtime.backends import open_backend
@@ -21,10 +19,8 @@ from pnen_runtime.card import KEY, Card
 from pnen_runtime.cuda.driver import first_gpu
 from pnen_runtime.engine_file import read_engine
 from pnen_runtime.errors import BackendMissing, EngineError, ParityError, UsageError
-from pnen_train.models import build
 
 TILES = read_profile("1x16x16,4x64x64,4x64x64")
-FULL_HD = read_profile("1x16x16,1x1080x1920,1x1080x1920")
 
 
 @pytest.fixture(scope="module")
@@ -92,42 +88,6 @@ def test_proves_half_precision_and_fused_attention(rtx, exported, tmp_path):
 
 
 @pytest.mark.rtx
-def test_tells_when_an_edit_of_the_graph_loses_the_fusion(rtx, network, card, tmp_path):
-    unequal = export_graph(Deployed(network("wide keys"), "fp16"), 3, "onnx")  # 20 channels of keys, 8 of values
-    file = save(unequal, card("wide keys"), tmp_path / "model.onnx")
-    profile = read_profile("1x16x16,1x160x160,1x160x160")
-    card = build_engine(rtx, file, tmp_path / "model.engine", profiles=[profile])
-    assert card.engine["built"]["attention_fused"] == [False]
-    assert "NOT fused" in engine_report(card)[1]
-
-
-@pytest.mark.rtx
-@pytest.mark.parametrize(
-    ("name", "settings", "most_bytes"),
-    [
-        ("full", {}, [75e6, 2.2e9]),
-        ("small", {"channels": 32, "stages": 2, "scales": [8], "key_channels": 16, "value_channels": 32}, [70e6, 1e9]),
-    ],
-)
-def test_the_published_network_is_fused_at_tiles_and_full_hd_for_every_gpu(
-    rtx, checkpoint, tmp_path, name, settings, most_bytes
-):
-    """Memory is the proof: unfused the full one takes 703 MiB for 8 tiles."""
-    model = build("pnen", settings).eval()
-    card = replace(make_card(checkpoint(model)), precision="fp16")
-    file = save(export_graph(Deployed(model, "fp16", equal_heads=True), 3, "onnx"), card, tmp_path / "model.fp16.onnx")
-    tiles = read_profile("1x16x16,8x96x96,8x96x96")
-    card = build_engine(rtx, file, tmp_path / "model.engine", profiles=[tiles, FULL_HD], key_limit=None)
-    memory = card.engine["built"]["activation_bytes"]
-    assert len(memory) == 2 and all(found <= most for found, most in zip(memory, most_bytes, strict=True)), memory
-    assert (tmp_path / "model.engine").stat().st_size < 12e6
-    if name == "full":
-        assert card.engine["built"]["attention_fused"] == [True, None]
-        with pytest.raises(UsageError, match=r"1x1080x1920 has 518,400 keys at scale 2.* at most 384x682 .*FP32 file"):
-            build_engine(rtx, file, tmp_path / "model.engine", profiles=[tiles, FULL_HD])
-
-
-@pytest.mark.rtx
 def test_a_single_precision_file_never_becomes_a_half_precision_engine(rtx, exported, graph, card, tmp_path):
     engine = tmp_path / "model.engine"
     for file in (exported(precision="fp32"), save(graph("pyramid"), card(precision="fp16"), tmp_path / "lies.onnx")):
@@ -191,6 +151,16 @@ def test_ctrl_c_ends_a_build_and_leaves_nothing(rtx, exported, tmp_path):
 
 
 @pytest.mark.rtx
+def test_where_the_graph_is_typed_the_inspector_decides_nothing(rtx, exported, tmp_path, monkeypatch):
+    monkeypatch.setattr("pnen_export.engine.inspected_share", lambda *_: 0.4)  # a single layer in FP32 among few
+    card = build_engine(rtx, exported("without block"), tmp_path / "model.engine", profiles=[TILES])
+    assert card.engine["built"]["half_share"] == {"weights": pytest.approx(1, abs=0.01), "graph": 1, "engine": 0.4}
+    monkeypatch.setattr("pnen_export.engine.typed_share", lambda *_: None)  # as in TensorRT 8.6
+    with pytest.raises(ParityError, match="40% in half precision"):
+        build_engine(rtx, exported("without block"), tmp_path / "model.engine", profiles=[TILES])
+
+
+@pytest.mark.rtx
 def test_options_that_tensorrt_rtx_lacks_are_wrong_usage(rtx, exported, tmp_path):
     for option in ({"hardware": "ampere+"}, {"version_compatible": True}):
         with pytest.raises(UsageError, match="TensorRT-RTX"):
@@ -210,7 +180,14 @@ def test_the_second_build_comes_from_the_cache_unless_anything_changed(rtx, expo
 
     first = build_it()
     engine.unlink()
-    assert first[2] and build_it() == (*first[:2], False)
+    assert first[2]
+    again, plan, was_built = build_it()
+    built = again.engine["built"]
+    assert (plan, was_built, built["cached"]) == (first[1], False, True)
+    assert replace(again, engine=again.engine | {"built": built | {"seconds": 0}}) == replace(
+        first[0], engine=first[0].engine | {"built": first[0].engine["built"] | {"seconds": 0, "cached": True}}
+    )
+    assert built["seconds"] < first[0].engine["built"]["seconds"] and "s out of the cache" in engine_report(again)[0]
     assert build_it(profile=read_profile("16x16,64x64,64x64"))[2]
     assert build_it("last stage only")[2]
     (stored,) = [path for path in cache.glob("*.engine") if path.read_bytes() == first[1]]
@@ -270,12 +247,3 @@ def test_without_tensorrt_it_says_how_to_go_on(exported, monkeypatch):
     for flavour in ("tensorrt", "rtx"):
         with pytest.raises(BackendMissing, match=rf"pnen\[{flavour}\]"):
             make_engine(file, flavour)
-
-
-def test_the_card_in_the_name_is_cut_to_what_a_name_holds(card):
-    long = replace(card(), training={"steps": 7, "notes": "é" * 5000}, parity={"psnr": 60.0, "rows": ["row"] * 900})
-    text = card_for_name(long)
-    assert len(text.encode()) <= NAME_LIMIT
-    assert Card.from_json(text) == replace(long, training={"steps": 7}, parity={"psnr": 60.0})
-    with pytest.raises(EngineError, match="bytes"):
-        card_for_name(replace(card(), config={"x": "x" * 5000}))

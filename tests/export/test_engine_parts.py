@@ -3,12 +3,15 @@
 import json
 import os
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
 from pnen_export import builder_api, engine_cache
+from pnen_export.engine import NAME_LIMIT, card_for_name
 from pnen_export.onnx_file import read_onnx
 from pnen_export.precision import half_share, require_precision
 from pnen_runtime.card import KEY, Card
@@ -149,8 +152,17 @@ def test_the_reason_is_taken_from_the_log():
     lines = [("ERROR", "Requested size was too big. "), ("ERROR", "Cuda Runtime (cudaError 35: ...)"), ("INFO", "bye")]
     assert builder_api.last_error(lines) == "Requested size was too big."
     assert builder_api.last_error(lines[2:]) == "it gave no reason"
-    lines = [("INFO", f"Total Activation Memory: {size} bytes") for size in (12, 34)] + lines
-    assert builder_api.activation_bytes(lines) == [12, 34]
+
+
+def test_memory_is_what_the_loaded_engine_says_and_the_log_only_where_it_is_plain():
+    log = [("INFO", f"Total Activation Memory: {size} bytes") for size in (12, 34)]
+    assert builder_api.activation_bytes(None, log, 2) == [12, 34]
+    assert builder_api.activation_bytes(None, log + log, 2) == []  # as TensorRT 8.6 may say it: which is whose?
+    assert builder_api.activation_bytes(SimpleNamespace(device_memory_size=56), log, 1) == [56]
+    assert builder_api.activation_bytes(SimpleNamespace(device_memory_size=56), log, 2) == [12, 34]
+    assert builder_api.activation_bytes(SimpleNamespace(device_memory_size=56), log + log, 2) == []
+    engine = SimpleNamespace(get_device_memory_size_for_profile_v2=lambda index: 7 + index)
+    assert builder_api.activation_bytes(engine, log + log, 2) == [7, 8]
 
 
 def test_a_gpu_is_asked_of_the_driver():
@@ -204,3 +216,12 @@ def test_progress_never_goes_back_and_a_failure_ends_the_build():
     monitor.phase_start("build", None, 2)
     assert not monitor.step_complete("build", 0)
     assert str(monitor.failure) == "enough"
+
+
+def test_the_card_in_the_name_is_cut_to_what_a_name_holds():
+    long = replace(CARD, training={"steps": 7, "notes": "é" * 5000}, parity={"psnr": 60.0, "rows": ["row"] * 900})
+    text = card_for_name(long)
+    assert len(text.encode()) <= NAME_LIMIT
+    assert Card.from_json(text) == replace(long, training={"steps": 7}, parity={"psnr": 60.0})
+    with pytest.raises(EngineError, match="bytes"):
+        card_for_name(replace(CARD, config={"x": "x" * 5000}))

@@ -1,7 +1,10 @@
 """Sizes of an engine, and the arithmetic of keys and scores."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from pnen_export.builder_api import element_limit
 from pnen_export.profiles import KEY_LIMIT, Profile, Shape, attention_fused, check_profiles, most_keys, read_profile
 from pnen_export.profiles import tile_profile as tiles
 from pnen_runtime.card import Card
@@ -51,7 +54,7 @@ def test_half_precision_is_refused_one_key_beyond_the_limit():
     by_4 = card(config={"scales": [4, 8]})
     check_profiles(by_4, [up_to("16x16"), up_to("64x1024x1016")])  # keys are counted in one image
     check_profiles(by_4, [up_to("64x16376")])  # 16 rows of 4094 keys: 65504
-    with pytest.raises(UsageError, match=rf"65,520 keys at scale 4.*beyond {KEY_LIMIT:,}: state at most 63x16124 "):
+    with pytest.raises(UsageError, match=rf"65,520 keys at scale 4.*beyond {KEY_LIMIT:,}: state at most 1x63x16124 "):
         check_profiles(by_4, [up_to("96x96"), up_to("64x16380")])
     check_profiles(by_4, [up_to("64x16380")], None)
     check_profiles(card(config={"scales": [4]}, precision="fp32"), [up_to("64x16380")])
@@ -81,13 +84,87 @@ def test_a_profile_that_is_no_range_is_wrong_usage(text, message):
         check_profiles(card(), [])
 
 
-def test_fusion_is_judged_by_the_scores_only_where_they_can_be_seen():
-    scores = 2 * 8 * 96 * 96 * 48 * 48  # bytes
-    assert attention_fused(card(), up_to("8x96x96"), scores - 1) is True
-    assert attention_fused(card(), up_to("8x96x96"), scores) is False
-    assert attention_fused(card(precision="fp32"), up_to("8x96x96"), scores) is True
-    assert attention_fused(card(config={"scales": [8]}), up_to("8x96x96"), scores) is None  # 144 keys: nothing to see
-    assert attention_fused(card(), up_to("48x48"), scores) is None  # kernels take more beside the scores
+# MB that TensorRT-RTX 1.7 reserved for networks of these channels and scales: as exported, and with Tanh before the
+# softmax, with keys and values of unequal widths or without the axis of heads.
+@pytest.mark.parametrize(
+    ("channels", "scales", "shape", "fused", "unfused"),
+    [(16, [8], "8x96x96", [48], [74]), (16, [8], "8x144x144", [67], [267]), (16, [8], "1x512x512", [78], [4357]),
+     (32, [8], "8x96x96", [62], [83, 88]), (32, [8], "8x128x128", [77], [194]), (32, [8], "8x192x192", [142], [784]),
+     (32, [8], "1x512x512", [129], [4390]), (32, [4], "8x96x96", [63], [216]), (32, [4], "8x144x144", [92], [931]),
+     (32, [4, 8], "8x96x96", [79], [259]), (32, [4, 8], "8x144x144", [111], [1166]), (48, [8], "8x96x96", [85], []),
+     (48, [8], "8x144x144", [139], []), (64, [2, 4, 8], "8x96x96", [70], [738, 739, 1280]),
+     (64, [2, 4, 8], "8x128x128", [124], [2246, 2254, 3979])],
+)  # fmt: skip
+def test_fusion_is_judged_right_for_every_engine_that_was_measured(channels, scales, shape, fused, unfused):
+    own = card(config={"channels": channels, "key_channels": channels // 2, "scales": scales})
+    assert all(attention_fused(own, up_to(shape), megabytes * 10**6) is True for megabytes in fused)
+    assert all(attention_fused(own, up_to(shape), megabytes * 10**6) is False for megabytes in unfused)
+
+
+def test_fusion_is_not_judged_where_scores_cannot_be_seen():
+    assert attention_fused(card(), up_to("48x48"), 10**8) is None  # kernels take more beside the scores
     assert attention_fused(card(), up_to("1080x1920"), 10**9) is None  # the builder's count wraps
-    assert attention_fused(card(config={"scales": []}), up_to("8x96x96"), scores) is None
-    assert attention_fused(card(live_maps=45), up_to("8x96x96"), scores) is None  # features hide them, as in RDN
+    assert attention_fused(card(config={"scales": []}), up_to("8x96x96"), 10**8) is None
+    by_8 = card(config={"scales": [8]}, live_maps=45)
+    assert attention_fused(by_8, up_to("8x96x96"), 10**8) is None  # features hide them, as in RDN
+
+
+LIMIT = 2**31 - 1
+
+
+@pytest.mark.parametrize(("scale", "side"), [(2, 304), (4, 428), (8, 608)])
+def test_scores_of_2_to_the_31_elements_are_refused_with_the_size_that_fits(scale, side):
+    own = card(config={"scales": [scale], "channels": 32})
+    check_profiles(own, [up_to(f"{side}x{side}")], None, LIMIT)
+    for shape in (f"{side + scale}x{side + scale}", "1080x1920", "1920x1080", "4320x7680"):
+        with pytest.raises(
+            UsageError, match=r"elements, and this TensorRT takes 2,147,483,647 at most: state"
+        ) as caught:
+            check_profiles(own, [up_to(shape)], None, LIMIT)
+        named = str(caught.value).split("state at most ")[1].split()[0]
+        check_profiles(own, [up_to(named)], None, LIMIT)
+        height, width = read_profile(f"1x16x16,{named},{named}").largest[1:]
+        with pytest.raises(UsageError):  # and it is the largest of this aspect
+            check_profiles(own, [up_to(f"{height + 2 * scale}x{width + 4 * scale}")], None, LIMIT)
+    check_profiles(own, [up_to("1080x1920")], None, None)
+
+
+def test_a_batch_counts_and_maps_without_attention_count_too():
+    with pytest.raises(UsageError, match=r"2,717,908,992 elements.*state at most 6x192x192 "):
+        check_profiles(card(), [up_to("8x192x192")], element_limit=LIMIT)
+    with pytest.raises(UsageError, match="elements"):
+        check_profiles(card(config={"channels": 64}), [up_to("8192x8192")], element_limit=LIMIT)
+
+
+def test_what_is_named_for_too_many_keys_has_not_too_many_elements():
+    with pytest.raises(UsageError, match="half-precision attention overflows") as caught:
+        check_profiles(card(), [up_to("1080x1920")], element_limit=LIMIT)
+    named = str(caught.value).split("at most ")[1].split()[0]
+    check_profiles(card(), [up_to(named)], element_limit=LIMIT)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+@pytest.mark.parametrize("tile", ["whole", 96, 192, 256])
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_the_default_is_never_refused_but_what_was_asked_for_is(scale, tile, precision):
+    own = card(config={"scales": [scale], "channels": 32}, tile=tile, precision=precision)
+    for limit in (LIMIT, None):
+        check_profiles(own, [tiles(own, element_limit=limit)], KEY_LIMIT, limit)
+    if tile != "whole":
+        assert tiles(own, 8, LIMIT).largest.batch == 8
+        assert tiles(own, element_limit=None).largest.batch == 8
+
+
+def test_a_whole_image_by_default_is_the_largest_that_old_versions_take():
+    whole = {scale: tiles(card(tile="whole", config={"scales": [scale]}), element_limit=LIMIT) for scale in (2, 4, 8)}
+    assert {scale: profile.largest.height for scale, profile in whole.items()} == {2: 304, 4: 416, 8: 608}
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "limit"),
+    [("tensorrt", "8.6.0", LIMIT), ("tensorrt", "9.3.0.post12", LIMIT), ("tensorrt", "10.9.0.34", LIMIT),
+     ("tensorrt", "10.12.0", LIMIT), ("tensorrt", "10.13.0.35", None), ("tensorrt", "11.0.0", None),
+     ("tensorrt_rtx", "1.1.1.26", None)],
+)  # fmt: skip
+def test_the_versions_that_count_elements_in_31_bits(name, version, limit):
+    assert element_limit(SimpleNamespace(__name__=name, __version__=version)) == limit

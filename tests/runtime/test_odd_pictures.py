@@ -84,7 +84,7 @@ def test_a_folder_is_smoothed_but_for_the_pictures_that_cannot_be_and_those_are_
     GOOD.save(source / "taken.png")
     environment = {**os.environ, "PYTHONPATH": ":".join(filter(None, sys.path)), "PYTHONIOENCODING": encoding}
     words = [sys.executable, "-c", SMOOTH, source, target, "--model", model(), "--force", "--threads", "1"]
-    done = subprocess.run(words, env=environment, capture_output=True, timeout=120)
+    done = subprocess.run(words, env=environment, capture_output=True)
     said = done.stderr.decode(encoding)
     assert done.returncode == 1 and "Traceback" not in said and "unexpected" not in said
     failed = said.splitlines()[-1].partition("pictures failed: ")[2].split(", ")

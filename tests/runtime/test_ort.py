@@ -75,14 +75,14 @@ def test_cuda_that_is_not_there_never_becomes_the_cpu(model):
 
 @pytest.mark.parametrize(("name", "flavour"), [("tensorrt", "tensorrt"), ("tensorrt-rtx", "rtx")])
 def test_tensorrt_says_how_an_onnx_file_becomes_an_engine(model, name, flavour):
-    with pytest.raises(EngineError, match=f"pnen-export .*invert.onnx --engine {flavour}"):
+    with pytest.raises(UsageError, match=f"pnen-export .*invert.onnx --engine {flavour}"):
         open_backend(model("invert"), name)
 
 
 def test_the_way_to_an_engine_is_one_that_works(tmp_path, write, card):
-    with pytest.raises(EngineError, match=r"build one: pnen-export --fp16 l0 --out FOLDER --engine rtx"):
+    with pytest.raises(UsageError, match=r"build one: pnen-export --fp16 l0 --out FOLDER --engine rtx"):
         open_backend(find_model("l0"), "tensorrt-rtx")
-    with pytest.raises(EngineError, match=r"pnen-export \S*model.fp16.onnx --engine tensorrt"):
+    with pytest.raises(UsageError, match=r"pnen-export \S*model.fp16.onnx --engine tensorrt"):
         open_backend(write(tmp_path / "model.ort.fp16.onnx", "identity", card()), "tensorrt")
 
 

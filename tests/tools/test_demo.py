@@ -4,6 +4,8 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
+import pytest
+from click.testing import CliRunner
 
 PATH = Path(__file__).parents[2] / "tools" / "demo.py"
 spec = importlib.util.spec_from_file_location("demo", PATH)
@@ -25,3 +27,12 @@ def test_photographs_of_the_demo_come_with_scikit_image():
 
     for name in demo.PHOTOGRAPHS:
         assert getattr(data, name)().shape[2] == 3
+
+
+def test_help_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "command", lambda *_: pytest.fail("the demo ran"))
+    for words, code in (["--help"], 0), (["--hlep"], 2), ([], 2), (["a", "b"], 2):
+        result = CliRunner().invoke(demo.main, words)
+        assert result.exit_code == code, result.output
+    assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from pnen_train import evaluate as evaluation
-from pnen_train.checkpoint import load_checkpoint
+from pnen_train.checkpoint import load_checkpoint, save_checkpoint
 from pnen_train.cli import main as pnen_train
 from pnen_train.evaluate import evaluate, network_smoother
 from pnen_train.filters import filter_image
@@ -34,16 +34,16 @@ def test_table1_puts_every_network_in_its_row_with_evaluates_scores(trained, pic
     result = call("table1", pnen, resnet, median, "--on", pictures)
     assert result.exit_code == 0, result.output
     ours, idle = scores(pnen / "last.pt", pictures, 96, 40, "uniform")
-    assert row_of(result.output, "doing nothing")[3] == idle
+    assert row_of(result.output, "doing nothing")[4] == idle
     found = row_of(result.output, "PNEN, channels 8, stages 2, dilations 1")
-    assert found[3:5] == [ours, "*33.44 / 0.9741*"]
-    assert found[1:3] == [scores(median / "last.pt", pictures, 96, 40, "uniform")[0], "*39.45 / 0.9846*"]
+    assert found[4:6] == [ours, "*33.44 / 0.9741*"]
+    assert found[2:4] == [scores(median / "last.pt", pictures, 96, 40, "uniform")[0], "*39.45 / 0.9846*"]
     whole, _ = scores(resnet / "last.pt", pictures, "whole")
-    assert row_of(result.output, "ResNet, channels 8, blocks 1, tail channels 8")[3:5] == [whole, "*32.30 / 0.9671*"]
-    assert row_of(result.output, "DJF (not trained)")[3:5] == ["–", "*30.20 / 0.9458*"]
+    assert row_of(result.output, "ResNet, channels 8, blocks 1, tail channels 8")[4:6] == [whole, "*32.30 / 0.9671*"]
+    assert row_of(result.output, "DJF (not trained)")[4:6] == ["–", "*30.20 / 0.9458*"]
     assert "BSDS500/val (2 images): BSDS500 stand-in" in result.output
     budget = row_of(result.output, "mine")
-    assert budget[1:] == ["L0", "6", "12", "16", "12", "cpu", "3", "0", "tiles 96/40", budget[-1]]
+    assert budget[1:] == ["L0", "6", "12", "16", "12", "cpu", "–", "3", "0", "tiles 96/40", budget[-1]]
     assert row_of(result.output, "plain")[-2] == "whole"
 
 
@@ -65,7 +65,7 @@ def test_table2_knows_every_ablation_by_its_scales(
     run = trained("one", **small, scales=scales)
     result = call("table2", run, "--on", pictures, "--images", 1, "--tile", "whole")
     found = row_of(result.output, f"{row}, channels 8, stages 2, dilations 1")
-    assert found[2] == published and found[1] != "–"
+    assert found[3] == published and found[2] != "–"
     assert result.output.count("(not trained)") == 6
 
 
@@ -78,8 +78,44 @@ def test_seeds_share_a_row_and_budgets_do_not(trained, pictures, call, row_of, s
     result = call("table2", *runs, longer, "--on", pictures)
     label = "scale 4, channels 8, stages 2, dilations 1"
     mean, deviation = np.mean([measured["seed1"], measured["seed2"]]), np.std([measured["seed1"], measured["seed2"]])
-    assert row_of(result.output, f"{label}, 6 steps")[1].startswith(f"{mean:.2f} ± {deviation:.2f} / ")
-    assert row_of(result.output, f"{label}, 12 steps")[1].startswith(f"{measured['longer']:.2f} / ")
+    assert row_of(result.output, f"{label}, 6 steps")[2].startswith(f"{mean:.2f} ± {deviation:.2f} / ")
+    assert row_of(result.output, f"{label}, 12 steps")[2].startswith(f"{measured['longer']:.2f} / ")
+
+
+ALIKE = {"network": {}, "recipe": {"optimiser": {"learning_rate": 1e-3}}, "record": {"images": 400}}
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"network": {"init": "he"}}, ("init identity", "init he")),
+        ({"recipe": {"optimiser": {"learning_rate": 5e-4}}}, ("learning rate 0.001", "learning rate 0.0005")),
+        ({"recipe": {"optimiser": {"loss": "l1"}}}, ("loss mse", "loss l1")),
+        ({"recipe": {"optimiser": {"start": "l0"}}}, ("start –", "start l0")),
+        ({"recipe": {"data": {"batch": 4}}}, ("batch 8", "batch 4")),
+        ({"record": {"precision": "bf16"}}, ("precision –", "precision bf16")),
+        ({"record": {"images": 4}}, ("images 400", "images 4")),
+        ({"record": {"pictures": "0badcafe" * 8}}, ("pictures –", "pictures 0badcafe")),
+        ({"recipe": {"optimiser": {"steps": 12}}}, ("steps planned 400000", "steps planned 12")),
+    ],
+)
+def test_runs_that_differ_in_more_than_the_seed_have_rows_of_their_own_that_say_in_what(
+    other, told, trained, pictures, call, row_of, small
+):
+    for seed in (1, 2, 3):
+        settings = {key: {**ALIKE[key], **other.get(key, {})} if seed == 3 else ALIKE[key] for key in ALIKE}
+        settings["recipe"] = {"optimiser": {}, "data": {}} | settings["recipe"] | {"run": {"seed": seed}}
+        settings["recipe"]["optimiser"] = ALIKE["recipe"]["optimiser"] | settings["recipe"]["optimiser"]
+        run = trained(f"run{seed}", **small, scales=[4], seed=0 if seed == 3 else seed, **settings["network"])
+        checkpoint = load_checkpoint(run / "last.pt")
+        checkpoint.training |= {"recipe": settings["recipe"], **settings["record"]}
+        save_checkpoint(run / "last.pt", checkpoint)
+    runs = [pictures.parents[1] / "runs" / f"run{seed}" for seed in (1, 2, 3)]
+    result = call("table2", *runs, "--on", pictures, "--images", 1, "--tile", "whole")
+    assert result.exit_code == 0, result.output
+    rows = [row_of(result.output, f"scale 4, channels 8, stages 2, dilations 1, {words}") for words in told]
+    assert ["±" in row[2] for row in rows] == [True, False]
+    assert row_of(result.output, "run3")[0].endswith(told[1])
 
 
 def test_a_second_call_measures_nothing_and_other_weights_images_or_tiles_do(
@@ -100,8 +136,6 @@ def test_a_second_call_measures_nothing_and_other_weights_images_or_tiles_do(
     assert len(calls) == 3, "the network and its input"
     weights = load_checkpoint(run / "last.pt")
     weights.weights["entry.bias"] = weights.weights["entry.bias"] + 0.01
-    from pnen_train.checkpoint import save_checkpoint
-
     save_checkpoint(run / "last.pt", weights)
     assert call("table2", run, "--on", pictures).output != first.output and len(calls) == 5
     record = json.loads((run / "last.scores.json").read_text())
@@ -124,7 +158,7 @@ def test_a_real_run_carries_all_that_a_row_says(pictures, tmp_path, call, row_of
     assert done.exit_code == 0, done.output
     result = call("table2", out, "--on", pictures)
     found = row_of(result.output, "tiny")
-    assert found[1:5] == ["L0", "3", "6", "16"] and found[8] == "5"
+    assert found[1:5] == ["L0", "3", "6", "16"] and found[7] == "fp32" and found[9] == "5"
     assert float(found[5].replace(",", "")) >= 0
     best = call("table2", out / "best.pt", "--on", pictures)
     assert row_of(best.output, "tiny")[1:6] == found[1:6], "without the resumable state the seconds are in the metrics"
@@ -148,13 +182,13 @@ def test_table4_scores_every_set_as_evaluate_does(trained, grey, call, row_of):
     result = call("table4", plain, deeper, blocks, "--on", grey)
     assert result.exit_code == 0, result.output
     told = evaluated(plain, grey, "whole")
-    assert row_of(result.output, "doing nothing (noisy)")[1] == told["doing nothing (noisy)"]
+    assert row_of(result.output, "doing nothing (noisy)")[2] == told["doing nothing (noisy)"]
     label = "channels 4, dense layers 1, blocks"
-    assert row_of(result.output, f"RDN, {label} 2")[1:] == [told["rdn, tile whole"], "*30.60 / 0.8651*"]
-    assert row_of(result.output, f"RDN, deeper, {label} 3")[2] == "*30.62 / 0.8662*"
+    assert row_of(result.output, f"RDN, {label} 2")[2:] == [told["rdn, tile whole"], "*30.60 / 0.8651*"]
+    assert row_of(result.output, f"RDN, deeper, {label} 3")[3] == "*30.62 / 0.8662*"
     found = row_of(result.output, f"RDN w/ PNB, {label} 2, before 1")
     told = evaluated(blocks, grey, 96, "--tile-step", 40, "--blend", "uniform")
-    assert found[1:] == [told["rdn, tile 96"], "*30.72 / 0.8689*"]
+    assert found[2:] == [told["rdn, tile 96"], "*30.72 / 0.8689*"]
 
 
 MEMNET = {"image_channels": 1, "channels": 4, "blocks": 2, "recursions": 1}
@@ -166,10 +200,10 @@ def test_table5_scores_the_luma_of_pictures_enlarged_by_3(trained, pictures, cal
     result = call("table5", plain, deeper, "--on", pictures)
     assert result.exit_code == 0, result.output
     told = evaluated(plain, pictures, "whole")
-    assert row_of(result.output, "doing nothing (bicubic)")[1] == told["doing nothing (bicubic)"]
+    assert row_of(result.output, "doing nothing (bicubic)")[2] == told["doing nothing (bicubic)"]
     found = row_of(result.output, "MemNet, channels 4, blocks 2, recursions 1")
-    assert found[1:] == [told["memnet, tile whole"], "*28.96 / 0.8001*"], "BSDS500/val is BSD100"
-    assert row_of(result.output, "MemNet, deeper, channels 4, blocks 2, recursions 1")[2] == "*28.97 / 0.8008*"
+    assert found[2:] == [told["memnet, tile whole"], "*28.96 / 0.8001*"], "BSDS500/val is BSD100"
+    assert row_of(result.output, "MemNet, deeper, channels 4, blocks 2, recursions 1")[3] == "*28.97 / 0.8008*"
 
 
 @pytest.mark.parametrize("task", [{"noise": 15}, {"scale": 3}, {}, {"filter": "l0"}])

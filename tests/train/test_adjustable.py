@@ -5,13 +5,17 @@ import math
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 from pnen_runtime.errors import UsageError
 from pnen_train.checkpoint import load_checkpoint
+from pnen_train.cli import main
+from pnen_train.config import Optimiser
 from pnen_train.data import batch_of, on_device
+from pnen_train.evaluate import evaluate
 from pnen_train.filters import filter_image
-from pnen_train.loss import FLOOR, log_mse
 from pnen_train.state import State, build_network
+from pnen_train.step import Objective
 from pnen_train.tasks import at_each_strength, of_strength, resolve_target, task_of
 from pnen_train.train import train
 
@@ -68,11 +72,16 @@ def test_shares_of_several_processes_make_the_whole_batch():
         torch.testing.assert_close(part[1::2], second)
 
 
-def test_log_mse_counts_each_crop_as_its_psnr_does():
-    target = torch.zeros(2, 3, 4, 4)
-    image = torch.stack([torch.full((3, 4, 4), 0.1), torch.full((3, 4, 4), 0.01)])
-    expected = (math.log(0.01 + FLOOR) + math.log(1e-4 + FLOOR)) / 2
-    assert float(log_mse(image, target)) == pytest.approx(expected, rel=1e-5)
+def test_errors_weigh_less_where_the_strength_is_higher():
+    class Still(torch.nn.Module):
+        def forward(self, image, strength):
+            return (image,)
+
+    target, power = torch.full((1, 3, 4, 4), 0.1), 0.8
+    objective = Objective(Still(), Optimiser(strength_power=power), False, usual=0.02)
+    for strength in STRENGTHS:
+        loss, error = objective(torch.zeros(1, 3, 4, 4), target, torch.full((1, 1, 4, 4), strength))
+        assert float(error) == pytest.approx(0.01) and float(loss) == pytest.approx(0.01 * (0.02 / strength) ** power)
 
 
 @pytest.mark.parametrize("strengths", [[0.02], [0.2, 0.02], [0.02, 0.02], [0, 0.2], "all", [0.1, 0.2], [0.002, "x"]])
@@ -93,7 +102,7 @@ def test_the_network_takes_the_range_of_the_targets_and_wmf_has_its_own(tiny):
 
 
 def test_a_run_learns_scores_at_several_strengths_and_starts_another_of_one(tiny, photographs, tmp_path):
-    recipe = tiny(network=NETWORK, target=TARGET, optimiser={"loss": "log"})
+    recipe = tiny(network=NETWORK, target=TARGET, optimiser={"strength_power": 0.8})
     pairs = task_of(TARGET).training(photographs, 16, None)
     last = train(recipe, pairs, pairs, tmp_path / "run", device="cpu")
     assert last.config["strengths"] == [0.002, 0.2] and math.isfinite(last.training["validation"]["psnr"])
@@ -103,3 +112,12 @@ def test_a_run_learns_scores_at_several_strengths_and_starts_another_of_one(tiny
     with torch.no_grad():
         expected = model(image, torch.full((1, 1, 20, 20), 0.02))
         torch.testing.assert_close(state.model.eval()(image)[-1], expected[-1], atol=1e-5, rtol=0)
+
+
+def test_the_command_says_what_doing_nothing_scores_on_average_over_the_strengths(recipe_file, images, tmp_path):
+    recipe = recipe_file(network=NETWORK, target=TARGET, optimiser={"strength_power": 0.8, "steps": 1})
+    result = CliRunner().invoke(main, ["run", str(recipe), str(images), "--out", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    pairs = task_of(TARGET).scored([images / "rocket.png"], 16, None)
+    scores = [evaluate(lambda image: image, apart) for apart in at_each_strength(pairs, STRENGTHS).values()]
+    assert f"doing nothing: PSNR {np.mean([s.psnr for s in scores]):.2f} dB, SSIM " in result.stderr

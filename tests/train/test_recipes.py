@@ -31,7 +31,10 @@ def pair(channels):
 def test_every_recipe_trains(name):
     recipe = read_recipe(name, ["run.compile=false"])  # which takes half a minute
     recipe = replace(recipe, data=Data(crop=16, batch=2))
-    pairs = [pair(3 if "filter" in recipe.target else 1)]
+    image, target = pair(3 if "filter" in recipe.target else 1)
+    if strengths := recipe.target.get("strengths"):
+        target = np.stack([target] * len(strengths))
+    pairs = [(image, target)]
     state = State.fresh(recipe, pairs, torch.device("cpu"))
     before = state.model.state_dict()
     before = {key: before[key].clone() for key in list(before)[:2] + list(before)[-2:]}

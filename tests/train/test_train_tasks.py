@@ -88,8 +88,8 @@ def test_the_rate_counts_the_time_of_training_alone(tmp_path, tiny, pairs, monke
         return validate(*args)
 
     validate = training.validate
-    monkeypatch.setattr(training.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(training, "train_step", step)
     monkeypatch.setattr(training, "validate", slow_validation)
-    train(tiny(), pairs[:3], pairs[3:], tmp_path, device="cpu", report=lambda _step, _scores, rate: rates.append(rate))
+    train(tiny(), pairs[:3], pairs[3:], tmp_path, device="cpu", clock=lambda: clock[0],
+          report=lambda _step, _scores, rate: rates.append(rate))  # fmt: skip
     assert rates == [0.5, 0.5]

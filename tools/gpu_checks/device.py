@@ -1,9 +1,13 @@
-"""Checks of the device, of both ways to its memory, and of CUDA graphs."""
+"""Checks of the device, of both ways to its memory, of CUDA graphs, and the CUDA layer's own tests."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -24,6 +28,8 @@ from .subject import Figures, Skipped, Subject, Wrong
 MEGABYTES = 64  # of a copy that is timed
 GROWTH = 4 << 20  # bytes that other programs may take or give back meanwhile
 HOST_GROWTH = 64 << 20
+ROOT = Path(__file__).parents[2]
+TESTS, NEEDED = ROOT / "tests" / "runtime" / "cuda", ("pytest", "hypothesis", "torch", "onnx", "onnxruntime")
 
 
 def device(_lab: Lab, subject: Subject) -> Figures:
@@ -72,6 +78,21 @@ def copies(_lab: Lab, subject: Subject) -> Figures:
     finally:
         cuda.close()
     return figures
+
+
+def own_tests(_lab: Lab, _subject: Subject) -> Figures:
+    """The tests of the CUDA layer on this card, with a stand-in for TensorRT alone: CUDA graphs are really captured."""
+    lacks = [package for package in NEEDED if find_spec(package) is None]
+    if lacks or not TESTS.is_dir():
+        raise Skipped(f"not installed: {', '.join(lacks)}" if lacks else f"{TESTS} is not here")
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--real-cuda", str(TESTS)]
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+    lines = (done.stdout.strip() or done.stderr.strip() or "it said nothing").splitlines()
+    counts = {name: int(count) for count, name in re.findall(r"(\d+) (passed|failed|skipped|errors?)", lines[-1])}
+    if done.returncode or not counts.get("passed"):
+        failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+        raise Wrong(f"{lines[-1]}: {'; '.join(failed[:3])}", counts | {"rows": [{"test": line} for line in failed]})
+    return counts
 
 
 def graphs(lab: Lab, subject: Subject) -> Figures:

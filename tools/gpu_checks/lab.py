@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from pnen_export.builder_api import find_tensorrt
+from pnen_export.builder_api import element_limit, find_tensorrt
 from pnen_export.engine import build_engine
 from pnen_export.engine_cache import cache_folder
 from pnen_export.inputs import Input
 from pnen_export.onnx_file import read_onnx
 from pnen_export.parity import Reference
-from pnen_export.profiles import Profile, read_profile, tile_profile
+from pnen_export.profiles import Profile, most_elements, read_profile, tile_profile
 from pnen_runtime.backends.gpu import GpuBackend
 from pnen_runtime.backends.ort import OrtBackend
 from pnen_runtime.backends.ort_cuda import open_ort_cuda
@@ -37,10 +37,9 @@ PREPARED = "prepared.json"  # the last file of a folder that `prepare` wrote
 ADAPTERS = {"pycuda": ("pycuda", "by_pycuda", "PyCuda"), "cuda-python": ("cuda", "by_cuda_python", "CudaPython")}
 PACKAGES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx", "onnxruntime-cuda": "onnxruntime", "torch": "torch"}
 FLAVOURS = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
-WHOLE = {  # sizes of whole images beside the tiles; the full network has 65,504 keys at most
-    ("full", "fp16"): ("1x16x16,1x321x481,1x496x512",),
+WHOLE = {  # sizes of whole images; the full network has 65,504 keys at most, and most versions take some of them
+    ("full", "fp16"): ("1x16x16,1x256x256,1x304x304", "1x16x16,1x321x481,1x496x512"),
     ("l0", "fp16"): ("1x16x16,1x321x481,1x512x512", "1x16x16,1x1080x1920,1x1088x1920"),
-    ("l0", "fp32"): ("1x16x16,1x321x481,1x512x512",),
 }
 IDENTITY = Card(network="identity", task={"filter": "none"}, tile=64, tile_step=40)
 
@@ -63,7 +62,8 @@ class Lab:
     def engine(self, subject: Subject, build: bool = False) -> Path:
         """The engine of this subject, built where it is not there; Skipped where an earlier build failed."""
         onnx = self.onnx(subject)
-        path = self.folder / "engines" / subject.stack / f"{onnx.stem}.engine"
+        name = ".".join(filter(None, (onnx.stem, subject.sizes, "engine")))
+        path = self.folder / "engines" / subject.stack / name
         failed = path.with_suffix(".failed")
         if failed.exists() and not build:
             raise Skipped(f"its engine was not built: {failed.read_text(encoding='utf-8')}")
@@ -72,19 +72,21 @@ class Lab:
             failed.write_text("the build did not end", encoding="utf-8")
             try:
                 trt = find_tensorrt(FLAVOURS[subject.stack])
-                build_engine(trt, onnx, path, profiles=self.profiles(subject), cache=cache_folder())
+                build_engine(trt, onnx, path, profiles=self.profiles(subject, element_limit(trt)), cache=cache_folder())
             except Exception as error:
                 failed.write_text(" ".join(str(error).split()), encoding="utf-8")
                 raise
             failed.unlink()
         return path
 
-    def profiles(self, subject: Subject) -> list[Profile]:
-        """1 to 8 tiles, in half precision also up to 32 of 96 pixels, and whole images."""
+    def profiles(self, subject: Subject, limit: int | None) -> list[Profile]:
+        """1 to 8 tiles, in half precision also up to 32 of 96 pixels; or whole images of up to `limit` elements."""
         card = read_onnx(self.onnx(subject)).card
-        many = ["1x16x16,32x96x96,32x96x96"] if subject.precision == "fp16" else []
-        texts = [*many, *WHOLE.get((subject.network, subject.precision), ())]
-        return [tile_profile(card), *map(read_profile, texts)]
+        if subject.sizes != "whole":
+            many = ["1x16x16,32x96x96,32x96x96"] if subject.precision == "fp16" else []
+            return [tile_profile(card, element_limit=limit), *map(read_profile, many)]
+        sizes = map(read_profile, WHOLE[subject.network, subject.precision])
+        return [size for size in sizes if limit is None or most_elements(card, size.largest) <= limit]
 
     @contextmanager
     def open(self, subject: Subject) -> Iterator[GpuBackend]:

@@ -29,7 +29,8 @@ class Subject:
     precision: str = ""
     target: str = "onnx"
     adapter: str = ""  # "pycuda" or "cuda-python"; empty: what the runtime takes
+    sizes: str = ""  # "whole": an engine for whole images; empty: one for tiles
 
     def __str__(self) -> str:
         network = ".".join(filter(None, (self.network, "ort" if self.target == "ort" else "", self.precision)))
-        return " ".join(filter(None, (self.stack, network, self.adapter)))
+        return " ".join(filter(None, (self.stack, network, self.sizes, self.adapter)))

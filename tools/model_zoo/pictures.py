@@ -15,9 +15,10 @@ from skimage import data
 
 from pnen_runtime import Smoother
 from pnen_train.metrics import psnr
-from pnen_train.targets import Maker
 
-PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")  # they come with scikit-image
+from .imitation import maker_of
+from .tiles import PHOTOGRAPHS
+
 CROP, WIDTH, LOUDER = 96, 200, 4  # pixels of a crop's side, of a panel's width, and how often the error is taken
 COLOURS = ("#2f7f86", "#d1783a", "#8d5fa8", "#7a8ca3")
 
@@ -36,8 +37,7 @@ def training_curve(name: str, rows: Sequence[dict[str, Any]]) -> Figure:
 
 def failures(smoother: Smoother) -> Image.Image:
     """From each photograph the square where the network differs most from its filter, the worst first."""
-    task = dict(smoother.card.task)
-    maker, rows = Maker.of(task.pop("filter"), task), []
+    maker, rows = maker_of(smoother.card.task), []
     for name in PHOTOGRAPHS:
         image = np.ascontiguousarray(getattr(data, name)())
         smooth, target = smoother.run(image), maker.target(image)
@@ -73,15 +73,16 @@ def zoo(records: dict[str, dict[str, Any]]) -> Figure:
     for (filter_name, models), (upper, lower) in zip(panels, parts.T, strict=True):
         for name, colour in zip(models, cycle(COLOURS), strict=False):
             _tiles(upper, name, records[name]["tile_study"], colour)
-        cpu = records[models[0]]["cpu"]
-        lower.axhline(cpu["study_nothing_psnr"], color="#888888", linestyle="--")
-        lower.set_ylim(cpu["study_nothing_psnr"] - 0.5, cpu["study_nothing_psnr"] + 0.5)
-        lower.set_yticks([cpu["study_nothing_psnr"]], [f"{cpu['study_nothing_psnr']:.1f}"])
+        cpu, study = records[models[0]]["cpu"], records[models[0]]["study"]
+        nothing, filtered = study["nothing_psnr"], study["filter_seconds"]
+        lower.axhline(nothing, color="#888888", linestyle="--")
+        lower.set_ylim(nothing - 0.5, nothing + 0.5)
+        lower.set_yticks([nothing], [f"{nothing:.1f}"])
         lower.text(0.3, 0.6, "doing nothing", transform=lower.transAxes, fontsize=7.5, color="#666666")
         for axes in (upper, lower):
-            axes.axvline(cpu["filter_seconds"], color="#b03a3a", linestyle=":")
+            axes.axvline(filtered, color="#b03a3a", linestyle=":")
             _plain(axes)
-        upper.set_title(f"{filter_name.upper()} (dotted: the filter itself, {cpu['filter_seconds']:.2g} s)",
+        upper.set_title(f"{filter_name.upper()} (dotted: the filter itself, {filtered:.2g} s)",
                         loc="left", fontsize=9)  # fmt: skip
         upper.set_xscale("log")
         upper.margins(x=0.1, y=0.1)

@@ -39,7 +39,7 @@ class Features:
 def correlations(model: nn.Module, image: NDArray[Any], pixel: tuple[int, int]) -> list[Correlation]:
     """The softmax weights of this pixel (row, column) in every block at every scale, the picture taken whole.
 
-    Zhu et al. 2020, Sec. III-B: softmax over the reference pixels of θ(x)ᵀ φₛ(x), not scaled; here in double precision
+    Zhu et al. 2020, Sec. 3: softmax over the reference pixels of θ(x)ᵀ φₛ(x), not scaled; here in double precision
     from the features that the network has.
     """
     height, width = image.shape[:2]

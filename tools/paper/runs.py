@@ -10,6 +10,7 @@ import torch
 
 from pnen_runtime.errors import CheckpointError
 from pnen_train.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from pnen_train.config import SECTIONS
 from pnen_train.models import MODELS, build, count_parameters
 from pnen_train.models.pnb import PyramidNonLocal
 from pnen_train.models.presets import PRESETS
@@ -86,9 +87,33 @@ class TrainedRun:
         return _settings(self.checkpoint.network, self.checkpoint.config)
 
     @cached_property
-    def parameters(self) -> int:
-        """How many there are, without those of norms, which the paper does not count for PNEN."""
-        return count_parameters(_on_paper(self.checkpoint.network, self.checkpoint.config), norms=False)
+    def parameters(self) -> tuple[int, int]:
+        """How many there are, and how many without those of norms; the paper counts now one way, now the other."""
+        network = _on_paper(self.checkpoint.network, self.checkpoint.config)
+        return count_parameters(network), count_parameters(network, norms=False)
+
+    @cached_property
+    def made_by(self) -> dict[str, Any]:
+        """What the weights come from, by name: network, steps, precision, pictures and recipe, less seed and target.
+
+        Pictures are the first digits of their sha256. What an old record does not say is None, or the recipe's default.
+        """
+        found: dict[str, Any] = {"network": self.checkpoint.network, **self.settings, "steps": self.checkpoint.step}
+        for section, kind in SECTIONS.items():
+            settings = asdict(kind()) | self.training.get("recipe", {}).get(section, {})
+            found |= {f"{section} {key}": value for key, value in settings.items()}
+        planned = found.pop("optimiser steps")
+        pictures = self.training.get("pictures")
+        found |= {"steps planned": None if planned == found["steps"] else planned, "precision": self.precision,
+                  "images": self.training.get("images"), "pictures": pictures and pictures[:8]}  # fmt: skip
+        del found["run seed"], found["run precision"]
+        return found
+
+    @property
+    def precision(self) -> str | None:
+        """Of the arithmetic, as the trainer resolved it; None where an old record does not say."""
+        planned = self._recipe("run", "precision", None)
+        return self.training.get("precision", None if planned == "auto" else planned)
 
     @cached_property
     def non_local(self) -> bool:

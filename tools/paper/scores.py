@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from platformdirs import user_cache_path
 
-from pnen_runtime.files import write_text
+from pnen_runtime.files import user_cache, write_text
 from pnen_runtime.tiles import Blend
 from pnen_train.checkpoint import BUNDLED
 from pnen_train.device import put
@@ -98,7 +97,7 @@ def digest(paths: Sequence[Path], *made_by: Any) -> str:
 
 def _file(run: TrainedRun) -> Path:
     """Beside the checkpoint; a bundled one's are in the user's cache."""
-    folder = user_cache_path("pnen") / "scores" if run.path.parent == BUNDLED else run.path.parent
+    folder = user_cache("scores") if run.path.parent == BUNDLED else run.path.parent
     return folder / f"{run.path.stem}.scores.json"
 
 

@@ -1,0 +1,144 @@
+"""Runs fitted to a time, by a clock of the tests' own, on which each part of a run takes what is said here."""
+
+import json
+import signal
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from pnen_runtime.errors import CheckpointError, UsageError
+from pnen_train import fit
+from pnen_train import train as training
+from pnen_train.checkpoint import load_checkpoint
+from pnen_train.cli import main
+from pnen_train.commands import run as command
+from pnen_train.config import override
+from pnen_train.fit import Costs, fitted_steps, with_steps
+from pnen_train.train import Stopped, TimeIsUp, train
+
+STEP, LATE, VALIDATION, CHECKPOINT = 1.0, 3.0, 7.0, 2.0
+COSINE = {"steps": 400, "schedule": "cosine", "warmup_steps": 40, "minimum_rate": 1e-6, "average": 0.9}
+SELDOM = {"evaluate_every": 10, "checkpoint_every": 15}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock, in seconds, that only the work of a run moves."""
+    now, step, validate, save = [100.0], training.train_step, training.validate, fit.save_checkpoint
+
+    def train_step(state, *rest):
+        now[0] += LATE if state.recipe.data.at(state.step, state.recipe.optimiser.steps)[0] == 24 else STEP
+        return step(state, *rest)
+
+    def validation(*args):
+        now[0] += VALIDATION
+        return validate(*args)
+
+    def save_checkpoint(path, checkpoint):
+        now[0] += CHECKPOINT if path.name == "last.pt" else 0
+        save(path, checkpoint)
+
+    monkeypatch.setattr(training, "train_step", train_step)
+    monkeypatch.setattr(training, "validate", validation)
+    monkeypatch.setattr(training, "save_checkpoint", save_checkpoint)
+    monkeypatch.setattr(fit, "save_checkpoint", save_checkpoint)
+    return lambda: now[0]
+
+
+@pytest.mark.parametrize("late", [{}, {"late_share": 0.2, "late_crop": 24, "late_batch": 2}])
+def test_a_fitted_run_ends_with_its_time_and_is_the_run_of_its_recipe(tmp_path, tiny, pairs, clock, late):
+    recipe, began, told = tiny(optimiser=COSINE, run=SELDOM, data=late), clock(), []
+    last = train(recipe, pairs[:3], pairs[3:], tmp_path / "fitted", device="cpu", deadline=began + 200, fit=True,
+                 clock=clock, begin=lambda state: told.append((state.step, state.recipe)))  # fmt: skip
+    kept_back = 0.03 * 200
+    assert 200 - kept_back - LATE - VALIDATION - CHECKPOINT < clock() - began <= 200 - kept_back
+    steps = last.step
+    assert load_checkpoint(tmp_path / "fitted" / "last.pt").step == steps > 60
+    record = last.training["fitted"]
+    assert record["costs"] == {"step": STEP, "late_step": LATE if late else STEP, "validation": VALIDATION,
+                               "checkpoint": CHECKPOINT}  # fmt: skip
+    assert (record["seconds"], record["from"]["steps"], record["from"]["warmup_steps"]) == (200, 400, 40)
+    made = last.training["recipe"]["optimiser"]
+    assert (made["steps"], made["warmup_steps"]) == (steps, round(steps / 10))
+    written = json.loads((tmp_path / "fitted" / "recipe.json").read_text())
+    assert (written["optimiser"]["steps"], written["fitted"]) == (steps, record)
+    rates = [json.loads(line)["rate"] for line in (tmp_path / "fitted" / "metrics.jsonl").read_text().splitlines()]
+    assert rates[-1] == pytest.approx(1e-6, rel=0.05), "the whole cosine"
+    assert told == [(0, with_steps(recipe, steps))] and not list((tmp_path / "fitted").glob(".*"))
+    train(with_steps(recipe, steps), pairs[:3], pairs[3:], tmp_path / "given", device="cpu")
+    for name in ("last.pt", "best.pt"):
+        ours, theirs = (load_checkpoint(tmp_path / folder / name) for folder in ("fitted", "given"))
+        assert (ours.step, ours.sha256()) == (theirs.step, theirs.sha256())
+
+
+def test_a_fitted_run_goes_on_with_its_own_steps_to_the_same_weights(tmp_path, tiny, pairs, clock):
+    def interrupt(step, *_):
+        if step == 20:
+            signal.raise_signal(signal.SIGINT)
+
+    recipe, both = tiny(optimiser=COSINE, run=SELDOM), {"device": "cpu", "clock": clock}
+    whole = train(recipe, pairs[:3], pairs[3:], tmp_path / "whole", deadline=clock() + 100, fit=True, **both)
+    with pytest.raises(Stopped):
+        train(
+            recipe, pairs[:3], pairs[3:], tmp_path / "parts", deadline=clock() + 100, fit=True, watch=interrupt, **both
+        )
+    with pytest.raises(CheckpointError, match=f"expected --steps {whole.step}, as the run began, got 50"):
+        train(override(recipe, steps=50), pairs[:3], pairs[3:], tmp_path / "parts", resume=True, **both)
+    with pytest.raises(TimeIsUp):  # with --fit as without: the steps stay, and the time may end before them
+        train(recipe, pairs[:3], pairs[3:], tmp_path / "parts", resume=True, deadline=clock() + 9, fit=True, **both)
+    parts = train(recipe, pairs[:3], pairs[3:], tmp_path / "parts", resume=True, **both)
+    assert (parts.step, parts.sha256()) == (whole.step, whole.sha256())
+    assert parts.training["fitted"]["costs"] == whole.training["fitted"]["costs"]
+
+
+def test_a_run_that_was_not_fitted_is_not_fitted_later(tmp_path, tiny, pairs, clock):
+    recipe = tiny(optimiser=COSINE | {"steps": 4, "warmup_steps": 1})
+    train(recipe, pairs[:3], pairs[3:], tmp_path, device="cpu", clock=clock)
+    with pytest.raises(UsageError, match="expected a run that was begun with --fit, got one of 4 steps"):
+        train(recipe, pairs[:3], pairs[3:], tmp_path, device="cpu", clock=clock, resume=True, fit=True, deadline=1e9)
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "seconds", "message"),
+    [
+        (COSINE, 25, r"one step, its validation and checkpoints take 12 seconds after the trial, .* raise --max-time"),
+        ({"schedule": "plateau"}, 200, r'expected schedule = "cosine" or "step" .* got "plateau"'),
+        (COSINE, float("inf"), "expected a deadline for a fitted run, got none"),
+    ],
+)
+def test_what_cannot_be_fitted_is_one_line_and_leaves_no_run(tmp_path, tiny, pairs, clock, optimiser, seconds, message):
+    recipe = tiny(optimiser=optimiser, run=SELDOM)
+    with pytest.raises(UsageError, match=message):
+        train(recipe, pairs[:3], pairs[3:], tmp_path, device="cpu", deadline=clock() + seconds, fit=True, clock=clock)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_steps_are_the_most_that_fit(tiny):
+    for late_share in (0.0, 0.3):
+        recipe = tiny(optimiser=COSINE, run=SELDOM, data={"late_share": late_share})
+        costs = Costs(0.25, 0.75, 3.0, 0.5)
+        for seconds in (10, 61.3, 1000):
+            steps = fitted_steps(recipe, costs, seconds)
+            assert costs.of(with_steps(recipe, steps)) <= seconds < costs.of(with_steps(recipe, steps + 1))
+
+
+def test_decays_of_the_step_schedule_keep_their_place(tiny):
+    recipe = with_steps(tiny(optimiser={"schedule": "step", "steps": 400, "decay_steps": 100}), 40)
+    assert (recipe.optimiser.steps, recipe.optimiser.decay_steps, recipe.optimiser.warmup_steps) == (40, 10, 0)
+    recipe = tiny(optimiser=COSINE)
+    assert with_steps(recipe, 1).optimiser.warmup_steps == 1
+    assert with_steps(recipe, 400) == replace(recipe)
+
+
+def test_the_command_says_how_many_steps_fit(recipe_file, images, tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(command, "monotonic", clock)
+    words = ["run", str(recipe_file(optimiser=COSINE, run=SELDOM)), str(images), "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(main, [*words, "--max-time", "2", "--fit"])
+    assert result.exit_code == 0, result.output
+    steps = load_checkpoint(tmp_path / "run" / "last.pt").step
+    assert "tiny: a trial measures how many steps fit into 2 minutes" in result.stderr
+    assert f"step 0 of {steps} fitted to 2 minutes (1 s a step, 7 s a validation), into" in result.stderr
+    for wrong in ([], ["--max-time", "2", "--steps", "5"]):
+        result = CliRunner().invoke(main, [*words, "--fit", *wrong])
+        assert result.exit_code == 2 and "expected --max-time MINUTES and no --steps beside --fit" in result.stderr

@@ -1,0 +1,114 @@
+"""Where a bundled model comes from: its pictures, its licence, its training; nothing of the machine it was made on."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from paper.published import TABLE1
+from paper.runs import TrainedRun
+
+from pnen_runtime.errors import UsageError
+from pnen_train.checkpoint import BUNDLED, load_checkpoint
+
+from .recipes import command
+
+# Photographs whose licence allows any use: how many there are, and under what they may be used.
+FREE = {"free/train": (59, "CC0 and Unsplash licence"), "Kodak24": (24, "")}
+LICENCES = {"CC0-1.0": "any use, no attribution needed", "Apache-2.0": "any use, the notice is kept"}
+PUBLISHED = "the full-size PNEN on other photographs (Zhu et al. 2020, Table 1)"
+ABSOLUTE = re.compile(r"""(?:^|[\s"'=(,:])(~?/\w|[A-Za-z]:[\\/])""")  # a path that begins somewhere in a text
+
+
+@dataclass(frozen=True)
+class Given:
+    """What only the person who bundles a model knows: photographs it was trained on, and under what its weights are."""
+
+    trained_on: str  # names of FREE, with spaces between them
+    licence: str  # one of LICENCES
+    choose_on: str  # the folder of held-out photographs, as it is called in the record
+
+
+def origin(run: TrainedRun, given: Given) -> dict[str, Any]:
+    """The record of the run with its licence, its pictures, the commands that repeat it, its curve and its minutes.
+
+    Raises UsageError for photographs that are not free, another number of pictures than these make, and a record that
+    holds a path of this machine.
+    """
+    training = deepcopy(dict(run.training))
+    _name_the_start(training)
+    training["licence"] = f"{given.licence}: {LICENCES[given.licence]}"
+    training["trained_on"] = trained_on(training, given.trained_on.split())
+    training["reproduce"] = [f"pnen-train pictures {given.trained_on} pictures",
+                             f"pnen-train pictures {given.choose_on} holdout",
+                             command(training["recipe"], "pictures", "holdout")]  # fmt: skip
+    reached = TABLE1.figures.get(("PNEN", training["task"]["filter"].upper()))
+    if reached:
+        training["published"] = {"psnr": reached[0], "ssim": reached[1], "of": PUBLISHED}
+    if run.seconds is not None:
+        training["seconds"] = run.seconds
+    if rows := curve(run):
+        training["curve"] = rows
+    refuse_paths(training, str(run.path))
+    return training
+
+
+def trained_on(training: Mapping[str, Any], folders: list[str]) -> str:
+    """How many pictures of which kind the network saw, in words, from what `pnen-train pictures` makes of FREE ones."""
+    if others := [folder for folder in folders if folder not in FREE]:
+        raise UsageError(f"expected photographs free for any use ({', '.join(FREE)}), got {' '.join(others)}")
+    count = sum(FREE[folder][0] for folder in folders)
+    noisy, drawn = -(-count // 3), count // 3
+    made, used = count + noisy + drawn, training["images"]
+    part = training["recipe"]["data"].get("images", 0)
+    if used != (min(part, made) or made):
+        raise UsageError(f"expected a training on {min(part, made) or made} pictures, as `pnen-train pictures` makes "
+                         f"of {' and '.join(folders)}, got one on {used}")  # fmt: skip
+    sources = "; ".join(": ".join(filter(None, (folder, FREE[folder][1]))) for folder in folders)
+    kinds = f"{count} photographs free for any use ({sources}), {noisy} noisy pieces of them, {drawn} drawn pictures"
+    return kinds if used == made else f"{used} of {made} pictures, spread evenly: {kinds}"
+
+
+def _name_the_start(training: dict[str, Any]) -> None:
+    """Weights that the training began with get the name of the bundled model that they are."""
+    start = training.get("start")
+    if start is None or start["weights"] in (path.stem for path in BUNDLED.glob("*.pt")):
+        return
+    for path in sorted(BUNDLED.glob("*.pt")):
+        if load_checkpoint(path).sha256() == start["sha256"]:
+            start["weights"] = training["recipe"]["optimiser"]["start"] = path.stem
+
+
+def refuse_paths(record: Any, where: str) -> None:
+    """UsageError where a text of the record holds an absolute path: what is shipped says nothing of this machine."""
+    for name, text in _texts(record):
+        if ABSOLUTE.search(text):
+            raise UsageError(f"{where}: expected no path of this machine in its record, got {name} = {text!r}; train "
+                             "with names and relative paths (weights to start with: bundle them first)")  # fmt: skip
+
+
+def _texts(found: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in the record with the name of its place; keys are texts too."""
+    if isinstance(found, str):
+        yield name, found
+    elif isinstance(found, Mapping):
+        for key, part in found.items():
+            yield name or "a key", str(key)
+            yield from _texts(part, f"{name}.{key}".lstrip("."))
+    elif isinstance(found, list | tuple):
+        for part in found:
+            yield from _texts(part, name)
+
+
+def curve(run: TrainedRun) -> list[dict[str, Any]]:
+    """Step, validation PSNR in dB and seconds from the start, of each validation up to the checkpoint's step."""
+    metrics = run.path.with_name("metrics.jsonl")
+    whole_lines = metrics.read_text("utf-8").rpartition("\n")[0].splitlines() if metrics.is_file() else []
+    rows = [json.loads(line) for line in whole_lines]
+    return [
+        {key: row[key] for key in ("step", "psnr", "seconds")}
+        for row in rows
+        if "psnr" in row and row["step"] <= run.checkpoint.step
+    ]

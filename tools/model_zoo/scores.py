@@ -1,0 +1,112 @@
+"""How near a network is to its filter: PSNR and SSIM, border against inside, strengths, noise, and CPU seconds."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from statistics import fmean
+from time import process_time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pnen_train.evaluate import Scores, Smooth, evaluate, mean_scores
+from pnen_train.filters import filter_image
+from pnen_train.progress import bar
+from pnen_train.study import TileScore
+from pnen_train.targets import SMALLEST, Maker, Pair
+
+from .imitation import Image, Imitation, Strength
+
+BORDER = 8  # pixels
+NOISE = (0, 3, 6, 12)  # σ in 8-bit levels
+NOISY = 4  # pictures
+
+score = partial(evaluate, clock=process_time)
+
+
+def do_nothing(image: NDArray[Any]) -> NDArray[Any]:
+    return image
+
+
+def on_pairs(network: Imitation, best: TileScore, pairs: Sequence[Pair], name: str) -> dict[str, Any]:
+    """Scores at the default strength, and the error in the border relative to the inside."""
+    smooth, results = network.smooth(network.default, best.tile, best.step), []
+
+    def kept(image: NDArray[Any]) -> NDArray[Any]:
+        results.append(smooth(image))
+        return results[-1]
+
+    with bar(name, len(pairs)) as advance:
+        rows = {"doing nothing": score(do_nothing, pairs),
+                f"{network.backend.card.network}, tile {best.tile}": score(_counted(kept, advance), pairs)}  # fmt: skip
+    ratios = [border_to_inside(result, target) for result, (_, target) in zip(results, pairs, strict=True)]
+    return {"images": len(pairs), "rows": {key: _cpu_record(found) for key, found in rows.items()},
+            "border": fmean(ratios)}  # fmt: skip
+
+
+def border_to_inside(result: Image, target: Image) -> float:
+    """RMS error in the outer `BORDER` pixels over that of all others; 1 where there is no error at all."""
+    error = (result.astype(np.float64) - target) ** 2
+    inside = error[BORDER:-BORDER, BORDER:-BORDER]
+    outside = (error.sum() - inside.sum()) / (error.size - inside.size)
+    return float(np.sqrt(outside / inside.mean())) if inside.any() else 1.0 + bool(outside)
+
+
+def at_strengths(
+    network: Imitation, best: TileScore, images: Sequence[Image], strengths: Sequence[Strength], name: str
+) -> dict[str, Any]:
+    """Scores at each of the strengths, and their means."""
+    nothing, smoothed = [], []
+    for strength in strengths:
+        pairs = network.pairs(images, strength, f"{name} targets at {strength:g}")
+        with bar(f"{name} at {strength:g}", len(pairs)) as advance:
+            smooth = _counted(network.smooth(strength, best.tile, best.step), advance)
+            nothing.append(score(do_nothing, pairs))
+            smoothed.append(score(smooth, pairs))
+    rows = [{"strength": strength, "nothing": _cpu_record(idle), "network": _cpu_record(found)}
+            for strength, idle, found in zip(strengths, nothing, smoothed, strict=True)]  # fmt: skip
+    means = {key: _cpu_record(mean_scores(found)) for key, found in (("nothing", nothing), ("network", smoothed))}
+    return {"images": len(images), "rows": rows, "mean": means}
+
+
+def at_noise(network: Imitation, best: TileScore, images: Sequence[Image]) -> dict[str, Any]:
+    """PSNR to the filter of the noisy picture, at the default strength."""
+    images, rows = images[:NOISY], []
+    for level in NOISE:
+        noisy = [with_noise(image, level, seed) for seed, image in enumerate(images)]
+        pairs = network.pairs(noisy, network.default, f"targets at noise {level}")
+        smoothed = score(network.smooth(network.default, best.tile, best.step), pairs)
+        nothing = score(do_nothing, pairs)
+        rows.append({"noise": level, "nothing": nothing.record()["psnr"], "psnr": smoothed.record()["psnr"]})
+    return {"images": len(images), "rows": rows}
+
+
+def with_noise(image: Image, level: float, seed: int) -> Image:
+    """Gaussian noise of σ = `level` on every pixel and channel, clipped and rounded to 8 bits."""
+    noise = np.random.default_rng(seed).normal(0, level, image.shape)
+    return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
+
+
+def filter_seconds(maker: Maker, images: Sequence[Image]) -> float:
+    """CPU seconds that the filter itself takes for one of the images."""
+    filter_image(images[0][:SMALLEST, :SMALLEST], maker.filter, maker.settings)  # which compiles it
+    start = process_time()
+    for image in images:
+        filter_image(image, maker.filter, maker.settings)  # never from the cache
+    return (process_time() - start) / len(images)
+
+
+def _cpu_record(scores: Scores) -> dict[str, Any]:
+    return {"cpu_seconds" if key == "seconds" else key: value for key, value in scores.record().items()}
+
+
+def _counted(smooth: Smooth, advance: Callable[[int], None]) -> Smooth:
+    """The same function, moving a bar at each image."""
+    done = 0
+
+    def run(image: NDArray[Any]) -> NDArray[Any]:
+        nonlocal done
+        advance(done := done + 1)
+        return smooth(image)
+
+    return run

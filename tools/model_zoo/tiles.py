@@ -1,0 +1,64 @@
+"""The tile of a network: chosen on held-out pictures, and proven to leave no seam."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from time import process_time
+from typing import Any
+
+import numpy as np
+from skimage import data
+
+from pnen_train.progress import bar
+from pnen_train.seams import seam
+from pnen_train.study import TILES, TileScore, recommended, study
+
+from .imitation import Image, Imitation
+
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")  # they come with scikit-image
+SEEN = 10  # pictures of the shift test: the held-out ones, and then those of scikit-image
+
+
+def chosen(network: Imitation, images: Sequence[Image]) -> tuple[list[TileScore], TileScore]:
+    """All tiles and the recommended one, scored on these pictures at the default strength.
+
+    Seams are those at the default and at the highest strength, whichever is larger.
+    """
+    pairs = network.pairs(images, network.default, "study targets")
+    with bar("tiles", len(TILES)) as advance:
+        smoother = partial(network.smooth, network.default)
+        rows = study(smoother, pairs, clock=process_time, progress=advance)
+    if network.ends[-1] != network.default:
+        with bar("seams at the highest strength", len(rows)) as advance:
+            for number, row in enumerate(rows):
+                advance(number)
+                rows[number] = replace(row, seam=max(row.seam, _largest(network, row, images, network.ends[-1])))
+    return rows, recommended(rows)
+
+
+def seams(network: Imitation, best: TileScore, held_out: Sequence[Image]) -> dict[str, Any]:
+    """The shift test at the default and the highest strength: photographs, the rocket's sky, and a gradient."""
+    photographs = [*held_out, *(np.ascontiguousarray(getattr(data, name)()) for name in PHOTOGRAPHS)][:SEEN]
+    rocket, rows = np.ascontiguousarray(data.rocket()), []
+    skies = [rocket, np.ascontiguousarray(rocket[::-1, ::-1])]  # the test leaves out what is near the top and the left
+    for strength in dict.fromkeys((network.default, network.ends[-1])):
+        rows.append({
+            "strength": strength,
+            "photographs": _largest(network, best, photographs, strength),
+            "sky": _largest(network, best, skies, strength, even=True),
+            "gradient": _largest(network, best, [gradient(2 * int(best.tile))], strength),
+        })  # fmt: skip
+    return {"images": len(photographs), "rows": rows}
+
+
+def gradient(side: int) -> Image:
+    """A (side, side, 3) picture from a dark colour at the top left to a bright one at the bottom right."""
+    way = np.add.outer(np.arange(side), np.arange(side))[..., None] / (2 * side - 2)
+    return np.rint(np.array([20, 40, 90]) + way * np.array([180, 170, 140])).astype(np.uint8)
+
+
+def _largest(network: Imitation, row: TileScore, images: Sequence[Image], strength: Any, even: bool = False) -> float:
+    if row.tile == "whole":
+        return 0.0
+    smooth, step = network.smooth(strength, row.tile, row.step), row.step or row.tile // 2
+    return max(seam(smooth, image, row.tile, step, even) for image in images)
