@@ -11,6 +11,7 @@ from torch import nn
 from pnen_runtime.backends.ort import OrtBackend
 from pnen_runtime.card import KEY, Card
 from pnen_runtime.files import replace_when_done
+from pnen_runtime.onnx_check import graph_sha256
 from pnen_runtime.plan import plan_tiles
 from pnen_runtime.smoother import MEMORY_MB
 from pnen_train.checkpoint import Checkpoint
@@ -78,7 +79,7 @@ def export(
             path = folder / onnx_name(stem, target, precision)
             watch(path.name, 0, 1)
             graph = export_graph(Deployed(model, precision, equal_heads=target == "onnx"), card.channels, target)
-            own = replace(card, precision=precision, target=target)
+            own = replace(card, precision=precision, target=target, graph_sha256=graph_sha256(_bytes(graph)))
             with replace_when_done(path) as temporary:
                 _save(graph, own, temporary)
                 rows = _compare(temporary, references[tiles[target]], precision, path.name, watch)
@@ -129,4 +130,8 @@ def _proof(rows: list[Row], rounding: list[Row]) -> dict[str, Any]:
 
 def _save(graph: onnx.ModelProto, card: Card, path: Path) -> None:
     onnx.helper.set_model_props(graph, {KEY: card.to_json()})
-    path.write_bytes(graph.SerializeToString(deterministic=True))
+    path.write_bytes(_bytes(graph))
+
+
+def _bytes(graph: onnx.ModelProto) -> bytes:
+    return graph.SerializeToString(deterministic=True)

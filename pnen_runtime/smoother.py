@@ -51,6 +51,7 @@ class Smoother:
     memory : megabytes that one tile may take; larger tiles are made smaller, and `info` and the log say so. Of no
         effect on engines, whose profiles say what they take.
     rebuild : build an engine that does not fit this machine again, from the ONNX file beside it
+    allow_host_code : run the native code that a version-compatible engine brings; only where its maker is trusted
 
     Raises
     ------
@@ -83,6 +84,7 @@ class Smoother:
         threads: int | None = None,
         memory: int = MEMORY_MB,
         rebuild: bool = False,
+        allow_host_code: bool = False,
     ):
         if blend not in ("feather", "uniform"):
             raise UsageError(f'expected the blend "feather" or "uniform", got {blend!r}')
@@ -90,7 +92,9 @@ class Smoother:
             raise UsageError(f"expected a memory limit of at least 1 MB, got {memory}")
         self._name = os.fspath(engine)
         self._backend: Backend | None = (
-            open_backend(find_model(engine), backend, threads=threads, rebuild_engine=rebuild)
+            open_backend(
+                find_model(engine), backend, threads=threads, rebuild_engine=rebuild, allow_host_code=allow_host_code
+            )
             if isinstance(backend, str)
             else backend
         )

@@ -45,7 +45,7 @@ def _refuse_another(card: Card, strength: Any) -> None:
     if strength is None or (np.ndim(strength) == 0 and strength == own):
         return
     names = ", ".join(adjustable_models()) or "none is bundled"
-    raise UsageError(f"this model knows one strength{'' if own is None else f' ({own:g})'}, expected none to be asked "
+    raise UsageError(f"this model knows one strength{'' if own is None else f' ({own})'}, expected none to be asked "
                      f"for; blend with mix, from 0 to 1, or take an adjustable model: {names}")  # fmt: skip
 
 

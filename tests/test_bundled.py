@@ -12,11 +12,18 @@ from pnen_export.parity import compare
 from pnen_runtime import Smoother, bundled_models
 from pnen_train.checkpoint import BUNDLED, load_checkpoint
 from pnen_train.evaluate import network_smoother
-from pnen_train.filters import filter_image
+from pnen_train.filters import STRENGTH, filter_image
 from pnen_train.metrics import psnr
+from pnen_train.tasks import of_strength
 
 MODELS = bundled_models()
 PICTURES = {"astronaut": data.astronaut()[:192, 150:400], "coffee": data.coffee()[100:300, 200:460]}
+
+
+def default_strength(training):
+    """What an adjustable network takes where none is asked; None for one of one strength."""
+    task = training["task"]
+    return task[STRENGTH[task["filter"]]] if task.get("strengths") else None
 
 
 def test_every_bundled_network_comes_as_checkpoint_and_as_onnx():
@@ -38,7 +45,8 @@ def test_bundled_onnx_holds_the_weights_of_the_bundled_checkpoint(name):
 @pytest.mark.parametrize("picture", PICTURES)
 def test_smoother_gives_what_pytorch_gives(name, picture):
     image = PICTURES[picture].astype(np.float32) / 255
-    network = network_smoother(load_checkpoint(name).model(), 96, 80)
+    checkpoint = load_checkpoint(name)
+    network = network_smoother(checkpoint.model(), 96, 80, strength=default_strength(checkpoint.training))
     with Smoother(name, tile=96, step=80) as smoother:
         row = compare(smoother.run(image), network(image), "fp32")
     assert row.passed, row
@@ -48,8 +56,7 @@ def test_smoother_gives_what_pytorch_gives(name, picture):
 @pytest.mark.parametrize("picture", PICTURES)
 def test_network_is_much_nearer_to_the_filter_than_the_photograph_is(name, picture):
     image = PICTURES[picture]
-    checkpoint = load_checkpoint(name)
-    settings = dict(checkpoint.training["task"])
+    settings = of_strength(load_checkpoint(name).training["task"])
     target = filter_image(image, settings.pop("filter"), settings)
     with Smoother(name) as smoother:
         assert psnr(smoother.run(image), target) > psnr(image, target) + 4
@@ -84,13 +91,30 @@ def test_running_a_bundled_network_never_imports_torch():
 @pytest.mark.parametrize("name", MODELS)
 def test_card_says_what_the_network_learnt_from_and_how_good_it_is(name):
     with Smoother(name) as smoother:
-        training = smoother.card.training
-    scores = training["scores"]
-    nothing, (network,) = scores["rows"].pop("doing nothing"), scores["rows"].values()
-    assert scores["images"] == 100
-    assert network["psnr"] > nothing["psnr"] + 6 and network["ssim"] > nothing["ssim"]
-    for key in ("data", "licence", "reproduce", "published", "tile_study", "recipe"):
+        card, training = smoother.card, smoother.card.training
+    for scores, least in ((training["scores"], 6), (training["held_out"], 4)):
+        nothing, (network,) = scores["rows"].pop("doing nothing"), scores["rows"].values()
+        assert network["psnr"] > nothing["psnr"] + least and network["ssim"] > nothing["ssim"]
+    assert training["scores"]["images"] == 100
+    assert card.licence and "free for any use" in card.trained_on
+    assert bool(card.strength) == ("strengths" in training["scores"]) == ("strengths" in card.task)
+    for key in ("reproduce", "published", "study", "tile_study", "recipe", "noise", "flat", "seam"):
         assert training[key]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_flat_colour_and_tiles_are_what_the_card_says(name):
+    with Smoother(name) as smoother:
+        training = smoother.card.training
+        strengths = [row["strength"] for row in training["flat"]]
+        for row in training["flat"]:
+            for colour in ((0, 0, 0), (255, 255, 255), (128, 128, 128), (0, 255, 0)):
+                flat = np.full((128, 128, 3), colour, np.uint8)
+                change = np.abs(smoother.run(flat, strength=row["strength"]).astype(int) - flat)
+                assert change.max() <= row["any"] and change[64, 64].max() <= row["centre"]
+    assert strengths == ([None] if default_strength(load_checkpoint(name).training) is None else sorted(strengths))
+    assert (training["scores"]["tile"], training["scores"]["tile_step"]) in [
+        (row["tile"], row["step"]) for row in training["tile_study"]]  # fmt: skip
 
 
 def peak_mb(picture, model):

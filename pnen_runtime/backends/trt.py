@@ -6,11 +6,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
+from ..cache import kernels_file
 from ..cuda import Buffer, Cuda, open_cuda
 from ..cuda.driver import Graph, capture
 from ..cuda.lane import Lane, Shape
 from ..engine_file import EngineFile, misfit, rebuild_advice
-from ..errors import EngineError, Misfit
+from ..errors import EngineError, Misfit, UsageError
 from ..plan import Sizes, fitting_profile
 from .gpu import GpuBackend
 from .tensorrt_api import Contexts, import_tensorrt, load_engine, make_log, refusals
@@ -19,12 +20,20 @@ LANES = 4  # threads at once
 SHAPES = 8  # for which a lane keeps a context and a CUDA graph
 
 
-def open_trt(file: EngineFile, why: str = "asked for", cuda: Cuda | None = None) -> GpuBackend:
+def open_trt(
+    file: EngineFile, why: str = "asked for", cuda: Cuda | None = None, *, allow_host_code: bool = False
+) -> GpuBackend:
     """Load an engine on the first GPU.
 
-    Raises BackendMissing where a package or the GPU is missing, EngineError where the engine does not fit either.
+    Raises BackendMissing where a package or the GPU is missing, EngineError where the engine does not fit either,
+    UsageError where it brings native code and the caller does not allow that.
     """
     compatible = bool((file.card.engine.get("options") or {}).get("version_compatible"))
+    if compatible and not allow_host_code:
+        raise UsageError(
+            f"{file.path} is version-compatible, so it brings native code that runs in this process; where you trust "
+            "whoever made it, say so: allow_host_code=True, or --allow-host-code"
+        )
     trt = import_tensorrt(file.flavour, compatible)
     cuda = cuda or open_cuda()
     try:
@@ -53,13 +62,13 @@ class Engine:
         with refusals(failure, self.log, advice):
             self._runtime, self._engine = load_engine(trt, self.log, file.plan, version_compatible)
         if self._engine is None:
-            raise EngineError(f"{failure}: {self.log.reason()}{advice}")
+            raise EngineError(f"{failure}: {self.log.reason()}{file.doubt}{advice}")
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         kinds = {str(self._engine.get_tensor_dtype(name)) for name in names}
         if sorted(names) != ["image", "smooth"] or kinds != {str(trt.float32)}:
             raise EngineError(f"{file.path}: expected float32 'image' in and 'smooth' out, got {', '.join(names)}")
         self.path = file.path
-        self.contexts = Contexts(trt, self._engine, file.path.with_name(file.path.name + ".kernels"))
+        self.contexts = Contexts(trt, self._engine, kernels_file(file.plan))
         shapes = [
             self._engine.get_tensor_profile_shape("image", i) for i in range(self._engine.num_optimization_profiles)
         ]

@@ -56,6 +56,18 @@ class Entry(nn.Conv2d):
         picture, strength = self.weight.split([self.picture_channels, self.in_channels - self.picture_channels], 1)
         return torch.cat([picture - picture.mean((2, 3), keepdim=True), strength], 1)
 
+    @torch.no_grad()
+    def balance(self) -> None:
+        """Start with differences and strengths that count alike: He's weights suit neither of them.
+
+        Differences between neighbours are about a fifth of what pixels are; and a map of strengths, added up over a
+        whole kernel, would drown them.
+        """
+        if self.equivariant:
+            self.weight[:, : self.picture_channels] *= 5
+        if self.strengths:
+            self.weight[:, self.picture_channels :] /= self.weight[0, 0].numel()
+
     def encoded(self, strength: Tensor) -> Tensor:
         """A map of strengths in the filter's unit as the network sees it, in [-1, 1]."""
         least, most = self.strengths

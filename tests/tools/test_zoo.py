@@ -1,48 +1,73 @@
-"""Bundling a training: what is measured, what is written, and the pages."""
+"""Bundling a training: what is measured, what is refused, what is written, and the pages."""
 
 import json
-import shlex
-from dataclasses import asdict, replace
-from itertools import pairwise
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from model_zoo import flat, scores, tiles
 from model_zoo import pictures as drawn
-from model_zoo.recipes import command
+from model_zoo.imitation import ends_of
+from model_zoo.origin import refuse_paths
+from model_zoo.sections import measurements
 from PIL import Image
+from skimage import data
 
 from pnen_runtime import Smoother
+from pnen_runtime.errors import UsageError
 from pnen_train.checkpoint import load_checkpoint, save_checkpoint
 from pnen_train.config import read_recipe
 from pnen_train.evaluate import evaluate, network_smoother
 from pnen_train.filters import filter_image
 from pnen_train.study import TILES
 
-OLD_RECORD = {"cpu", "curve", "seconds"}  # what a model has not that was measured before there were these
+FREE = ["--trained-on", "free/train Kodak24", "--licence", "CC0-1.0"]
+MADE = 138  # pictures of these 83 photographs
 
 
 @pytest.fixture
 def run(trained, small):
     """A run folder of 6 steps, with validations on both sides of its end and a torn line."""
-    folder = trained("mine", **small, scales=[8])
-    path = folder / "last.pt"
-    checkpoint = load_checkpoint(path)
-    checkpoint.training["recipe"] = asdict(read_recipe("pnen-l0-small", ["optimiser.steps=6"]))
-    save_checkpoint(path, checkpoint)
+    folder = trained("mine", **small, scales=[], grid=2, equivariant=True)
+    change(folder, recipe=asdict(read_recipe("pnen-l0-small", ["optimiser.steps=6"])), images=MADE)
     rows = [{"step": step, "psnr": 20.0 + step, "seconds": 2.0 * step, "loss": 0.1} for step in (3, 6, 9)]
     (folder / "metrics.jsonl").write_text("\n".join([*map(json.dumps, rows), '{"step": 12, "ps']))
     return folder
 
 
+def change(folder, **record):
+    checkpoint = load_checkpoint(folder / "last.pt")
+    checkpoint.training |= record
+    save_checkpoint(folder / "last.pt", checkpoint)
+
+
+@pytest.fixture
+def held_out(tmp_path):
+    """A folder with one detail, 600 pixels wide: it is reduced to 300 x 60."""
+    folder = tmp_path / "free" / "holdout"
+    folder.mkdir(parents=True)
+    chelsea = np.tile(data.chelsea()[60:180, :400], (1, 2, 1))
+    Image.fromarray(chelsea).save(folder / "chelsea.png")
+    return folder
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Few pictures, so that the tests take seconds; what is done with each is the same."""
+    monkeypatch.setattr(drawn, "PHOTOGRAPHS", ("chelsea",))
+    monkeypatch.setattr(tiles, "PHOTOGRAPHS", ())
+    monkeypatch.setattr(flat, "SEEDS", (1000,))
+    monkeypatch.setattr(scores, "NOISE", (0, 6))
+
+
 @pytest.mark.slow
-def test_a_run_becomes_a_bundled_model_with_pages(run, pictures, tmp_path, call, monkeypatch):
+def test_a_run_becomes_a_bundled_model_with_pages(run, pictures, held_out, tmp_path, call, quick):
     models, docs = tmp_path / "models", tmp_path / "docs"
     models.mkdir()
     docs.mkdir()
-    result = call("zoo", "add", "tiny", run, "--on", pictures, "--study-limit", 1, "--into", models,
-                  "--trained-on", "my/pictures")  # fmt: skip
+    result = call("zoo", "add", "tiny", run, "--on", pictures, "--choose-on", held_out, *FREE, "--into", models)
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in models.iterdir()) == ["tiny.onnx", "tiny.pt"]
     made, before = load_checkpoint(models / "tiny.pt"), load_checkpoint(run / "last.pt")
@@ -52,37 +77,51 @@ def test_a_run_becomes_a_bundled_model_with_pages(run, pictures, tmp_path, call,
     assert made.resume is None and made.sha256() == before.sha256() == card.weights_sha256
     assert (card.precision, card.target, card.tile, card.tile_step) == (
         "fp32", "ort", training["tile"], training["tile_step"])  # fmt: skip
-    assert all(card.training[key] == training[key] for key in ("scores", "tile_study", "curve", "cpu"))
+    measured = ("scores", "held_out", "tile_study", "noise", "flat", "seam", "curve", "cpu")
+    assert all(card.training[key] == training[key] for key in measured)
+    refuse_paths(training, "the record")
 
     assert training["curve"] == [{"step": 3, "psnr": 23.0, "seconds": 6.0}, {"step": 6, "psnr": 26.0, "seconds": 12.0}]
     assert training["seconds"] == 12.4 and training["published"]["psnr"] == 33.44
-    assert training["reproduce"].startswith("pnen-train run pnen-l0-small my/pictures --validation BSDS500/val")
-    assert "--set optimiser.steps=6 --seed 0" in training["reproduce"]
+    assert training["licence"] == "CC0-1.0: any use, no attribution needed"
+    assert training["trained_on"] == (
+        "83 photographs free for any use (free/train: CC0 and Unsplash licence; Kodak24), 28 noisy pieces of them, "
+        "27 drawn pictures")  # fmt: skip
+    assert training["reproduce"][:2] == [
+        "pnen-train pictures free/train Kodak24 pictures", "pnen-train pictures free/holdout holdout"]  # fmt: skip
+    assert training["reproduce"][2].startswith("pnen-train run pnen-l0-small pictures --validation holdout")
+    assert "--set optimiser.steps=6 --seed 0" in training["reproduce"][2]
     assert [(row["tile"], row["step"]) for row in training["tile_study"]] == list(TILES)
     assert all(row["cpu_seconds"] > 0 for row in training["tile_study"]) and training["cpu"]["filter_seconds"] > 0
-    assert (training["cpu"]["study_images"], training["cpu"]["filter_images"]) == (1, 2)
-    images = [np.asarray(Image.open(path)) for path in sorted(pictures.iterdir())]
-    pairs = [(image, filter_image(image, "l0", {})) for image in images]
-    nothing, network = training["scores"]["rows"].values()
-    smooth = network_smoother(before.model(), training["tile"], training["tile_step"])
-    for found, wanted in ((nothing, evaluate(lambda image: image, pairs)), (network, evaluate(smooth, pairs))):
-        assert found["psnr"] == pytest.approx(wanted.psnr, abs=1e-3)
-        assert found["ssim"] == pytest.approx(wanted.ssim, abs=1e-4) and found["images"] == 2
 
-    monkeypatch.setattr(drawn, "PHOTOGRAPHS", ("chelsea",))
-    (models / "old.onnx").write_bytes((models / "tiny.onnx").read_bytes())
-    without_measurements(models, "old", made)
+    held = np.asarray(Image.open(held_out / "chelsea.png").reduce(2))
+    images = [np.asarray(Image.open(path)) for path in sorted(pictures.iterdir())]
+    assert_scored(training["scores"], images, training, before)
+    assert_scored(training["held_out"], [held], training, before)
+    gains = [network["psnr"] - nothing["psnr"] for nothing, network in
+             (training[key]["rows"].values() for key in ("held_out", "scores"))]  # fmt: skip
+    assert training["held_out"]["gain_difference"] == pytest.approx(gains[0] - gains[1])
+    still, noisy = training["noise"]["rows"]
+    assert [still["noise"], noisy["noise"]] == [0, 6] and noisy["psnr"] != still["psnr"]
+    assert still["psnr"] == pytest.approx(training["held_out"]["rows"][f"pnen, tile {training['tile']}"]["psnr"])
+    assert [row["strength"] for row in (*training["flat"], *training["seam"]["rows"])] == [None, None]
+    assert "strengths" not in training["scores"]  # it knows one
+
     for _ in range(2):  # the second time over what is there, with prose of its own
         result = call("zoo", "pages", "--of", models, "--into", docs)
         assert result.exit_code == 0, result.output
         page = (docs / "tiny.md").read_text()
         (docs / "tiny.md").write_text(page.replace("## Intended use", "Mine.\n\n## Intended use", 1))
     names = {path.name for path in docs.iterdir()}
-    wanted = {"README.md", "tiny.md", "tiny_curve.png", "tiny_failures.jpg", "old.md", "old_failures.jpg", "zoo.png"}
-    assert names == wanted
-    assert page.count("## Scores") == page.count("Mine.") == 1 and "![validation PSNR" in page
-    assert page.index("<!-- measured -->") < page.index("## Tiles") < page.index("<!-- end -->") < page.index("Mine.")
-    assert "CPU s" not in (docs / "old.md").read_text() and "[tiny](tiny.md)" in (docs / "README.md").read_text()
+    assert names == {"README.md", "tiny.md", "tiny_curve.png", "tiny_failures.jpg", "zoo.png"}
+    titles = ["Scores", "Photographs of another kind", "Noise", "Flat colour", "Seams", "Training", "Tiles", "Failures",
+              "Licence"]  # fmt: skip
+    places = [page.index(f"\n## {title}\n") for title in titles]
+    assert places == sorted(places) and page.count("## Scores") == page.count("Mine.") == 1
+    assert page.index("<!-- measured -->") < places[0] < places[-1] < page.index("<!-- end -->") < page.index("Mine.")
+    assert "pnen-train evaluate tiny BSDS500/val\n" in page and "any use, no attribution needed" in page
+    assert "this strength alone" in page and "only mixes" not in page and "## Strengths" not in page
+    assert "| [tiny](tiny.md) | L0 gradient minimisation | one |" in (docs / "README.md").read_text()
     for name in names:
         if not name.endswith(".md"):
             assert (docs / name).stat().st_size < 300_000
@@ -90,23 +129,42 @@ def test_a_run_becomes_a_bundled_model_with_pages(run, pictures, tmp_path, call,
                 assert min(picture.size) > 200 and picture.convert("L").getextrema() != (255, 255)
 
 
-def without_measurements(models, name, checkpoint):
-    """The same model as it was recorded before there were curves and CPU seconds."""
-    training = {key: value for key, value in checkpoint.training.items() if key not in OLD_RECORD}
-    training["tile_study"] = [{**row, "seconds": row["cpu_seconds"]} for row in training["tile_study"]]
-    save_checkpoint(models / f"{name}.pt", replace(checkpoint, training=training))
+def assert_scored(found, images, training, before):
+    """The scores are those of PyTorch and of the filter on these images, in the recommended tiles."""
+    pairs = [(image, filter_image(image, "l0", {})) for image in images]
+    smooth = network_smoother(before.model(), training["tile"], training["tile_step"])
+    rows = found["rows"].values()
+    for row, wanted in zip(rows, (evaluate(lambda image: image, pairs), evaluate(smooth, pairs)), strict=True):
+        assert row["psnr"] == pytest.approx(wanted.psnr, abs=1e-3)
+        assert row["ssim"] == pytest.approx(wanted.ssim, abs=1e-4) and row["images"] == found["images"] == len(images)
+    errors = [(smooth(image).astype(float) - target) ** 2 for image, target in pairs]
+    inside = [error[8:-8, 8:-8] for error in errors]
+    ratios = [np.sqrt((error.sum() - part.sum()) / (error.size - part.size) / part.mean())
+              for error, part in zip(errors, inside, strict=True)]  # fmt: skip
+    assert found["border"] == pytest.approx(np.mean(ratios), rel=0.02)
 
 
-@pytest.mark.parametrize("changes", [[], ["optimiser.steps=7", "network.scales=[4, 8]"], ["target.filter=sd"],
-                                     ["network.name=resnet", "network.channels=32"],
-                                     ["network.name=pnen", "network.channels=32"]])  # fmt: skip
-@pytest.mark.parametrize("recipe", ["pnen-l0-small", "pnen-wmf-small"])
-def test_the_command_repeats_the_recipe(recipe, changes):
-    wanted = read_recipe(recipe, [*changes, "run.seed=3"])
-    words = shlex.split(command(asdict(wanted), "BSDS500/train", "BSDS500/val"))
-    sets = [value for word, value in pairwise(words) if word == "--set"]
-    assert read_recipe(words[2], [*sets, f"run.seed={words[-1]}"]) == wanted
-    assert changes or (words[2] == recipe and words[3] == "BSDS500/train" and not sets)
+def test_the_page_of_an_adjustable_model_has_its_strengths():
+    task = {"filter": "l0", "strength": 0.02, "kappa": 2.0, "strengths": [0.002, 0.02, 0.2]}
+    assert ends_of(task) == (0.002, 0.02, 0.2) and ends_of({"filter": "sd"}) == (None,)
+    row = {"psnr": 30.0, "ssim": 0.9, "ssim_box7": 0.9, "cpu_seconds": 0.1, "images": 2}
+    strengths = {"images": 20, "rows": [{"strength": 0.2, "nothing": row | {"psnr": None}, "network": row}],
+                 "mean": {"nothing": row, "network": row}}  # fmt: skip
+    scored = {"on": "BSDS500/val", "images": 100, "tile": 256, "tile_step": 192, "border": 1.25, "strengths": strengths,
+              "rows": {"doing nothing": row, "pnen, tile 256": row}, "gain_difference": -0.5}  # fmt: skip
+    record = {"task": task, "tile": 256, "tile_step": 192, "scores": scored,
+              "held_out": scored | {"on": "free/holdout"},
+              "cpu": {"processor": "a CPU", "runtime": "a runtime", "filter_seconds": 1.0, "filter_images": 3},
+              "noise": {"images": 4, "rows": [{"noise": 6, "nothing": 20.0, "psnr": 30.0}]},
+              "flat": [{"strength": 0.2, "centre": 1, "any": 2, "text": 0.25, "screen": None}],
+              "seam": {"images": 10, "rows": [{"strength": 0.2, "photographs": 0.5, "sky": 0.1, "gradient": 0.0}]},
+              }  # fmt: skip
+    page = "\n".join(measurements("l0", record))
+    for line in ("    pnen-train evaluate l0 BSDS500/val --strengths 0.02", "| 0.2 | equal | 30.00 | equal | 30.00 |",
+                 "    pnen-train evaluate l0 BSDS500/val --limit 20", "| mean | 30.00 | 30.00 | 30.00 | 30.00 |",
+                 "| 0.2 | 1 | 2 | 0.25 | - |", "| 0.2 | 0.5 | 0.1 | 0 |"):  # fmt: skip
+        assert line in page.splitlines(), page
+    assert "1.2 times that of the inside" in page and "-0.50 dB" in page
 
 
 @given(st.integers(0, 20), st.integers(0, 30), st.integers(2, 6))
@@ -116,15 +174,47 @@ def test_the_worst_place_is_where_the_error_is(top, left, side):
     assert drawn.worst_place(error, side) == (top, left)
 
 
-def test_a_network_without_a_filter_and_a_page_without_markers_are_one_line(trained, grey, tmp_path, call):
+def refused(result, words):
+    assert result.exit_code == 2 and words in result.stderr, result.output
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_network_without_a_filter_is_one_line(trained, grey, held_out, tmp_path, call):
     denoiser = trained("grey", "rdn", task={"noise": 25}, image_channels=1, channels=4, dense_layers=1, blocks=1)
-    result = call("zoo", "add", "grey", denoiser, "--on", grey, "--into", tmp_path, "--trained-on", "mine")
-    assert result.exit_code == 2 and "expected a network that learnt a filter" in result.stderr
+    words = "zoo", "add", "grey", denoiser, "--on", grey, "--choose-on", held_out, "--into", tmp_path
+    refused(call(*words, *FREE), "expected a network that learnt a filter")
+
+
+@pytest.mark.parametrize(("record", "words"), [
+    ({"images": 137}, "expected a training on 138 pictures"),
+    ({"start": {"weights": "/work/l0/last.pt", "sha256": "0"}}, "got other ones (last.pt)"),
+    ({"extra": {"folders": ["pictures", "--validation /tmp/x"]}}, "got extra.folders = "),
+])  # fmt: skip
+def test_records_that_cannot_be_shipped_are_one_line(run, pictures, held_out, tmp_path, call, record, words):
+    change(run, **record)
+    options = "--on", pictures, "--choose-on", held_out, "--into", tmp_path
+    refused(call("zoo", "add", "tiny", run, *options, *FREE), words)
+    assert not list(tmp_path.glob("tiny.*"))
+
+
+def test_the_tile_is_never_chosen_on_what_is_scored(run, pictures, held_out, tmp_path, call):
+    (held_out / "copy.png").write_bytes((pictures / "coffee.png").read_bytes())
+    options = "--on", pictures, "--choose-on", held_out, "--into", tmp_path
+    refused(call("zoo", "add", "tiny", run, *options, *FREE), "expected other photographs to choose the tile on")
+
+
+def test_pages_of_what_was_not_measured_are_one_line(trained, small, tmp_path, call):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    refused(call("zoo", "pages", "--of", folder, "--into", tmp_path), "expected bundled models")
+    (trained("mine", **small) / "last.pt").rename(folder / "old.pt")
+    refused(call("zoo", "pages", "--of", folder, "--into", tmp_path), "old: expected a model measured by")
+
+
+def test_a_page_without_markers_stays_as_it_is(tmp_path):
+    from model_zoo.pages import _put
+
     (tmp_path / "l0.md").write_text("# mine\n")
-    result = call("zoo", "pages", "--into", tmp_path)
-    assert result.exit_code == 2 and "l0.md: expected <!-- measured -->" in result.stderr
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    nothing = call("zoo", "pages", "--of", empty, "--into", tmp_path)
-    assert nothing.exit_code == 2 and "expected bundled models" in nothing.stderr
-    assert len(result.stderr.strip().splitlines()) == 1 and (tmp_path / "l0.md").read_text() == "# mine\n"
+    with pytest.raises(UsageError, match="l0.md: expected <!-- measured -->"):
+        _put(tmp_path / "l0.md", "fresh", "figures")
+    assert (tmp_path / "l0.md").read_text() == "# mine\n"

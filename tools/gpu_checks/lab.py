@@ -16,7 +16,6 @@ import numpy as np
 
 from pnen_export.builder_api import element_limit, find_tensorrt
 from pnen_export.engine import build_engine
-from pnen_export.engine_cache import cache_folder
 from pnen_export.inputs import Input
 from pnen_export.onnx_file import read_onnx
 from pnen_export.parity import Reference
@@ -25,6 +24,7 @@ from pnen_runtime.backends.gpu import GpuBackend
 from pnen_runtime.backends.ort import OrtBackend
 from pnen_runtime.backends.ort_cuda import open_ort_cuda
 from pnen_runtime.backends.trt import open_trt
+from pnen_runtime.cache import cache_folder
 from pnen_runtime.card import Card
 from pnen_runtime.cuda import Cuda, open_cuda
 from pnen_runtime.cuda.driver import call, first_gpu
@@ -72,7 +72,9 @@ class Lab:
             failed.write_text("the build did not end", encoding="utf-8")
             try:
                 trt = find_tensorrt(FLAVOURS[subject.stack])
-                build_engine(trt, onnx, path, profiles=self.profiles(subject, element_limit(trt)), cache=cache_folder())
+                build_engine(
+                    trt, onnx, path, profiles=self.profiles(subject, element_limit(trt)), cache=cache_folder("engines")
+                )
             except Exception as error:
                 failed.write_text(" ".join(str(error).split()), encoding="utf-8")
                 raise

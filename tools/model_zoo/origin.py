@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from paper.published import TABLE1
@@ -19,6 +20,7 @@ from .recipes import command
 FREE = {"free/train": (59, "CC0 and Unsplash licence"), "Kodak24": (24, "")}
 LICENCES = {"CC0-1.0": "any use, no attribution needed", "Apache-2.0": "any use, the notice is kept"}
 PUBLISHED = "the full-size PNEN on other photographs (Zhu et al. 2020, Table 1)"
+CLONE, STARTS = Path(__file__).parents[2], "training/*.pt"  # weights that trainings began with
 ABSOLUTE = re.compile(r"""(?:^|[\s"'=(,:])(~?/\w|[A-Za-z]:[\\/])""")  # a path that begins somewhere in a text
 
 
@@ -34,11 +36,11 @@ class Given:
 def origin(run: TrainedRun, given: Given) -> dict[str, Any]:
     """The record of the run with its licence, its pictures, the commands that repeat it, its curve and its minutes.
 
-    Raises UsageError for photographs that are not free, another number of pictures than these make, and a record that
-    holds a path of this machine.
+    Raises UsageError for photographs that are not free, another number of pictures than these make, weights to start
+    with that no clone has, and a record that holds a path of this machine.
     """
     training = deepcopy(dict(run.training))
-    _name_the_start(training)
+    _name_the_start(training, run.name)
     training["licence"] = f"{given.licence}: {LICENCES[given.licence]}"
     training["trained_on"] = trained_on(training, given.trained_on.split())
     training["reproduce"] = [f"pnen-train pictures {given.trained_on} pictures",
@@ -51,7 +53,7 @@ def origin(run: TrainedRun, given: Given) -> dict[str, Any]:
         training["seconds"] = run.seconds
     if rows := curve(run):
         training["curve"] = rows
-    refuse_paths(training, str(run.path))
+    refuse_paths(training, run.name)
     return training
 
 
@@ -71,14 +73,18 @@ def trained_on(training: Mapping[str, Any], folders: list[str]) -> str:
     return kinds if used == made else f"{used} of {made} pictures, spread evenly: {kinds}"
 
 
-def _name_the_start(training: dict[str, Any]) -> None:
-    """Weights that the training began with get the name of the bundled model that they are."""
+def _name_the_start(training: dict[str, Any], where: str) -> None:
+    """Weights that the training began with get the name under which a clone has them; UsageError where it has not."""
     start = training.get("start")
-    if start is None or start["weights"] in (path.stem for path in BUNDLED.glob("*.pt")):
+    if start is None:
         return
-    for path in sorted(BUNDLED.glob("*.pt")):
-        if load_checkpoint(path).sha256() == start["sha256"]:
-            start["weights"] = training["recipe"]["optimiser"]["start"] = path.stem
+    there = {path.stem: path for path in sorted(BUNDLED.glob("*.pt"))}
+    there |= {path.relative_to(CLONE).as_posix(): path for path in sorted(CLONE.glob(STARTS))}
+    names = [name for name, path in there.items() if load_checkpoint(path).sha256() == start["sha256"]]
+    if not names:
+        raise UsageError(f"{where}: expected a training that began with weights of this clone, got other ones "
+                         f"({Path(start['weights']).name}); bundle them first, or put them into {STARTS}")  # fmt: skip
+    start["weights"] = training["recipe"]["optimiser"]["start"] = names[0]
 
 
 def refuse_paths(record: Any, where: str) -> None:
@@ -86,7 +92,7 @@ def refuse_paths(record: Any, where: str) -> None:
     for name, text in _texts(record):
         if ABSOLUTE.search(text):
             raise UsageError(f"{where}: expected no path of this machine in its record, got {name} = {text!r}; train "
-                             "with names and relative paths (weights to start with: bundle them first)")  # fmt: skip
+                             "with relative paths")  # fmt: skip
 
 
 def _texts(found: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -1,0 +1,67 @@
+"""Where a bundled model comes from: free pictures, commands that repeat its training, no path of this machine."""
+
+import shlex
+from dataclasses import asdict
+from itertools import pairwise
+
+import pytest
+from model_zoo.origin import CLONE, Given, origin, refuse_paths, trained_on
+from model_zoo.recipes import command
+from paper.runs import TrainedRun
+
+from pnen_runtime.errors import UsageError
+from pnen_train.checkpoint import load_checkpoint
+from pnen_train.config import read_recipe
+
+GIVEN = Given("free/train Kodak24", "CC0-1.0", "free/holdout")
+THERE = "/work/l0/last.pt"
+
+
+@pytest.mark.parametrize("changes", [[], ["optimiser.steps=7", "network.scales=[4, 8]"], ["target.filter=sd"],
+                                     ["network.name=resnet", "network.channels=32"],
+                                     ["network.name=pnen", "network.channels=32"]])  # fmt: skip
+@pytest.mark.parametrize("recipe", ["pnen-l0-small", "pnen-wmf-small"])
+def test_the_command_repeats_the_recipe(recipe, changes):
+    wanted = read_recipe(recipe, [*changes, "run.seed=3"])
+    words = shlex.split(command(asdict(wanted), "BSDS500/train", "BSDS500/val"))
+    sets = [value for word, value in pairwise(words) if word == "--set"]
+    assert read_recipe(words[2], [*sets, f"run.seed={words[-1]}"]) == wanted
+    assert changes or (words[2] == recipe and words[3] == "BSDS500/train" and not sets)
+
+
+@pytest.mark.parametrize("text", ["/a/b.pt", "~/b.pt", "C:\\b.pt", "run l0 /data", "start=/a", "see '/a/b'"])
+def test_absolute_paths_are_found_and_words_are_not(text):
+    with pytest.raises(UsageError, match="no path of this machine"):
+        refuse_paths({"recipe": {"optimiser": {"start": text}}}, "mine")
+    refuse_paths({"a/b": ["BSDS500/val", "PSNR / SSIM", "Intel(R) Xeon(R)", "2.13.0+cpu", "l0: https", 3]}, "mine")
+
+
+@pytest.mark.parametrize(("name", "path"), [("l0", "l0"), ("training/l0-first.pt", CLONE / "training" / "l0-first.pt")])
+def test_weights_to_start_with_get_the_name_that_a_clone_has_them_under(trained, small, name, path):
+    run = began_with(trained("mine", **small), load_checkpoint(path).sha256())
+    record = origin(run, GIVEN)
+    assert record["start"]["weights"] == record["recipe"]["optimiser"]["start"] == name
+    assert f"optimiser.start={name}" in record["reproduce"][2] or name == "l0"
+    assert run.training["start"]["weights"] == THERE  # the run's own record stays
+
+
+def test_weights_to_start_with_that_no_clone_has_are_refused(trained, small):
+    with pytest.raises(UsageError, match=r"began with weights of this clone, got other ones \(last.pt\); bundle them"):
+        origin(began_with(trained("mine", **small), "0"), GIVEN)
+
+
+def began_with(folder, sha256):
+    run = TrainedRun.of(folder)
+    recipe = asdict(read_recipe("pnen-wmf-small", [f"optimiser.start={THERE}"]))
+    run.training.update(start={"weights": THERE, "sha256": sha256}, recipe=recipe, images=138)
+    return run
+
+
+def test_pictures_that_are_not_free_and_other_numbers_of_them_are_refused():
+    record = {"images": 48, "recipe": {"data": {"images": 48}}}
+    assert trained_on(record, ["free/train", "Kodak24"]).startswith("48 of 138 pictures, spread evenly: 83 photographs")
+    kodak = trained_on({"images": 40, "recipe": {"data": {}}}, ["Kodak24"])
+    assert kodak == "24 photographs free for any use (Kodak24), 8 noisy pieces of them, 8 drawn pictures"
+    for folders in (["BSDS500/train"], ["free/train", "mine"]):
+        with pytest.raises(UsageError, match="expected photographs free for any use"):
+            trained_on(record, folders)
