@@ -151,7 +151,8 @@ def _build(
     capabilities = builder_api.set_targets(trt, config, card.precision, **card.engine["options"])
     for sizes in profiles:
         profile = builder.create_optimization_profile()
-        profile.set_shape("image", *((batch, card.channels, height, width) for batch, height, width in sizes))
+        for name, channels in (("image", card.channels), ("strength", 1))[: 1 + bool(card.strength)]:
+            profile.set_shape(name, *((batch, channels, height, width) for batch, height, width in sizes))
         if config.add_optimization_profile(profile) < 0:
             raise EngineError(f"{file.path}: TensorRT refuses the profile {sizes}")
     card = replace(card, engine=card.engine | {"compute_capabilities": capabilities})

@@ -14,7 +14,7 @@ from pnen_runtime.errors import BackendMissing, Misfit
 from pnen_runtime.plan import most_at_once
 
 from .engine import Prove, Watch
-from .inputs import make_inputs
+from .inputs import at_strengths, make_inputs
 from .parity import Reference, report, require
 
 
@@ -59,6 +59,7 @@ def by_onnx_runtime(onnx_path: Path, card: Card) -> Reference | str:
         return "neither PyTorch nor ONNX Runtime is here to compare with"
     tile = card.tile if isinstance(card.tile, int) else card.training_crop
     try:
-        return Reference(backend.run, make_inputs(card.channels, tile), source=f"ONNX Runtime on {onnx_path.name}")
+        inputs = at_strengths(make_inputs(card.channels, tile), card.strength)
+        return Reference(backend.run, inputs, source=f"ONNX Runtime on {onnx_path.name}")
     finally:
         backend.close()

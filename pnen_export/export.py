@@ -17,7 +17,7 @@ from pnen_runtime.smoother import MEMORY_MB
 from pnen_train.checkpoint import Checkpoint
 
 from .deploy import Deployed, Precision
-from .inputs import make_inputs, photograph, photograph_tiles
+from .inputs import at_strengths, make_inputs, photograph, photograph_tiles
 from .live import live_maps
 from .logits import largest_logit
 from .lowering import Target
@@ -63,12 +63,16 @@ def export(
     tiles = {target: _tile(replace(card, target=target)) for target in targets}
     references = {
         tile: Reference(
-            torch_run(model), make_inputs(card.channels, tile), lambda done, total: watch("PyTorch", done, total)
+            torch_run(model),
+            at_strengths(make_inputs(card.channels, tile), card.strength),
+            lambda done, total: watch("PyTorch", done, total),
         )
         for tile in dict.fromkeys(tiles.values())  # nearly always one
     }
     largest = max(tiles.values())
-    card = make_card(checkpoint, largest_logit(model, photograph_tiles(card.channels, largest)), live)
+    strengths = [card.strength[end] for end in ("least", "default", "most") if card.strength]
+    logit = largest_logit(model, photograph_tiles(card.channels, largest), strengths)
+    card = make_card(checkpoint, logit, live)
     for precision in precisions:
         rounding = _check_rounding(model, references[largest], stem, watch) if precision == "fp16" else []
         for target in targets:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from pnen_export.deploy import strengths_of
 from pnen_export.record import make_card
 from pnen_runtime.backends.ort import import_onnxruntime
 from pnen_runtime.errors import BackendMissing
@@ -104,10 +105,10 @@ def count_flops(model: nn.Module, shape: tuple[int, int, int]) -> int:
 
     Those that the trained network asks for, whatever a way adds or saves: no padded channels, no softmax.
     """
-    channels = model.config.image_channels
+    channels, strengths = model.config.image_channels, [1] * bool(strengths_of(model))
     counter = FlopCounterMode(display=False)
     with torch.inference_mode(), naive_attention(), counter:
-        ends = [channels, *[1] * bool(getattr(model.config, "strengths", ()))]
+        ends = [channels, *strengths]
         deepcopy(model).to("meta")(*(torch.empty(shape[0], end, *shape[1:], device="meta") for end in ends))
     return counter.get_total_flops()
 

@@ -203,8 +203,9 @@ def write_reference(path: Path, reference: Reference) -> None:
     """Inputs and results as plain arrays."""
     arrays: dict[str, np.ndarray] = {}
     for number, (given, expected) in enumerate(zip(reference.inputs, reference.expected, strict=True)):
-        arrays[f"{number}:{given.kind}:{given.size}"] = expected
-        arrays |= {f"{number}/{part}": batch for part, batch in enumerate(given.batches)}
+        arrays[f"{number}:{given.kind}:{given.size}:{given.strength}"] = expected
+        arrays |= {f"{number}/image/{part}": batch for part, batch in enumerate(given.batches)}
+        arrays |= {f"{number}/strength/{part}": strengths for part, strengths in enumerate(given.maps)}
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
@@ -213,15 +214,17 @@ def read_reference(path: Path) -> Reference:
     inputs, expected = [], []
     with np.load(path) as arrays:
         for name in arrays.files:
-            number, colon, rest = name.partition(":")
-            if colon:
-                kind, _, size = rest.partition(":")
-                parts = [other for other in arrays.files if other.startswith(f"{number}/")]
-                inputs.append(Input(kind, size, [arrays[part] for part in parts]))
+            if ":" in name:
+                number, kind, size, strength = name.split(":")
+                batches, maps = (
+                    [arrays[part] for part in arrays.files if part.startswith(f"{number}/{half}/")]
+                    for half in ("image", "strength")
+                )
+                inputs.append(Input(kind, size, batches, strength, maps))
                 expected.append(arrays[name])
     stored = (
         part
         for given, result in zip(inputs, expected, strict=True)
         for part in np.split(result, np.cumsum([batch.size for batch in given.batches])[:-1])
     )
-    return Reference(lambda _batch: next(stored), inputs)
+    return Reference(lambda *_given: next(stored), inputs)
