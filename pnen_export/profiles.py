@@ -127,7 +127,8 @@ def attention_fused(card: Card, profile: Profile, activation_bytes: int) -> bool
     channels = max(int(card.config.get(name) or 64) for name in ("channels", "key_channels"))
     scores = pixels * keys * bytes_each  # those of the scale that has most; unfused they are there twice
     features = FUSED_MAPS * card.live_maps / LIVE_MAPS * pixels * channels * bytes_each
-    doubt = features * (0.1 if card.live_maps == LIVE_MAPS else 0.5)
+    measured = card.live_maps == LIVE_MAPS and card.precision == "fp16"
+    doubt = features * 0.1 if measured else features * 0.5 + SCRATCH
     if scores < 2 * doubt or scores < SCRATCH / 2 or pixels * keys >= 2**31:
         return None
     return activation_bytes < SCRATCH * (1 + scales) / 2 + features + scores / 2
