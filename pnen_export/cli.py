@@ -73,6 +73,16 @@ ENGINE_OPTIONS = ("shapes", "tiles", "key_limit", "hardware", "version_compatibl
     show_default=True,
     help="Which GPUs a TensorRT engine runs on.",
 )
+@click.option(
+    "--build-limit",
+    "seconds",
+    metavar="MINUTES",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60,
+    show_default=True,
+    callback=lambda _context, _option, minutes: 60 * minutes,
+    help="End a build that takes longer: a damaged file may make the builder hang.",
+)
 @click.option("--version-compatible", is_flag=True, help="Later versions of TensorRT may load the engine.")
 @click.option("--json", "as_json", is_flag=True, help="Print the cards of the written files as JSON, no tables.")
 def main(model: str, fp16: bool, fp32: bool, target: str, out: Path | None, engine: str, as_json: bool,

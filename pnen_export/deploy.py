@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from pnen_train.models.grid import Entry
 from pnen_train.models.pnb import PyramidNonLocal
 
 from .block import DeployedBlock
+from .grid import deployed_entry, deployed_exits
 
 Precision = Literal["fp32", "fp16"]
 
@@ -18,7 +20,8 @@ Precision = Literal["fp32", "fp16"]
 class Deployed(nn.Module):
     """(B, C, H, W) float32 in [0, 1] → the final image alone, float32, not clipped; `model` stays untouched.
 
-    In FP16 features and weights are half; the image, what is added to it and the sum of several exits stay float32.
+    An adjustable network also takes the strengths wanted, (B, 1, H, W) float32 in their own unit. In FP16 features and
+    weights are half; the image, what is added to it and the sum of several exits stay float32.
     """
 
     def __init__(self, model: nn.Module, precision: Precision = "fp32", *, equal_heads: bool = False):
@@ -26,13 +29,22 @@ class Deployed(nn.Module):
         network = deepcopy(model).eval().float()
         fold_norms(network)
         replace(network, PyramidNonLocal, lambda block: DeployedBlock(block, equal_heads))
+        replace(network, Entry, deployed_entry)
+        network = deployed_exits(network)
         if precision == "fp16":
             for child in network.children():  # the network's own parameters weigh images, so they stay float32
                 child.half()
         self.network = network.requires_grad_(False)
+        self.strengths = strengths_of(model)
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.network(image)[-1]
+    def forward(self, image: Tensor, strength: Tensor | None = None) -> Tensor:
+        return self.network(image)[-1] if strength is None else self.network(image, strength)[-1]
+
+
+def strengths_of(model: nn.Module) -> tuple[float, ...]:
+    """The least and the most strength of an adjustable network; empty where it has one."""
+    settings: Any = model.config
+    return tuple(getattr(settings, "strengths", ()))
 
 
 class Affine(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -24,6 +25,7 @@ from .profiles import KEY_LIMIT, Profile, attention_fused, check_profiles, tile_
 Precision = Literal["fp32", "fp16"]
 Watch = Callable[[str, int, int], None]  # what is being built, steps done, steps in all
 Prove = Callable[[EngineFile], dict[str, Any] | str]  # the engine's parity, or why it cannot be run here
+Build = Callable[..., tuple[bytes, Card]]  # as `build_here`: the plan, and the card with what the build showed
 NAME_LIMIT = 4095  # bytes of a network's name
 
 
@@ -39,6 +41,7 @@ def build_engine(
     key_limit: int | None = KEY_LIMIT,
     cache: Path | None = None,
     prove: Prove | None = None,
+    build: Build | None = None,
     watch: Watch = lambda *_: None,
 ) -> Card:
     """Build the typed graph as it is, and write a plain plan and its card beside it.
@@ -53,6 +56,7 @@ def build_engine(
     key_limit : keys from which on half-precision attention is refused; None to try it
     cache : folder of engines built before, each proven; None to build in any case
     prove : compares the engine with what is right, where it can be run
+    build : how: by default `build_here`, in this process; `build_process.build_apart` does it in another one
 
     Raises
     ------
@@ -87,7 +91,9 @@ def build_engine(
     found = engine_cache.find_engine(cache, key) if cache else None
     if found is None:
         with _log_kept_on_failure(trt, engine_path) as log:
-            plan, card = _build(trt, log, file, card, profiles, cache, lambda *steps: watch(engine_path.name, *steps))
+            plan, card = (build or build_here)(
+                trt, log, file, card, profiles, cache, lambda *steps: watch(engine_path.name, *steps)
+            )
             card = _proven(EngineFile(engine_path, plan, card), prove)
             found = plan, card
         if cache:
@@ -108,6 +114,16 @@ def _proven(file: EngineFile, prove: Prove | None) -> Card:
     proof = prove(file) if prove else "not asked for"
     parity = {"not_run": proof} if isinstance(proof, str) else proof
     return replace(file.card, parity=parity | {"onnx": file.card.parity})
+
+
+def build_here(trt: Any, *parts: Any) -> tuple[bytes, Card]:
+    """The plan of a file, and its card with what the build showed."""
+    try:
+        return _build(trt, *parts)
+    except BaseException as error:
+        # Else they keep the builder, and freeing it while another one builds may never end.
+        traceback.clear_frames(error.__traceback__)
+        raise
 
 
 def _build(
@@ -135,7 +151,8 @@ def _build(
     capabilities = builder_api.set_targets(trt, config, card.precision, **card.engine["options"])
     for sizes in profiles:
         profile = builder.create_optimization_profile()
-        profile.set_shape("image", *((batch, card.channels, height, width) for batch, height, width in sizes))
+        for name, channels in (("image", card.channels), ("strength", 1))[: 1 + bool(card.strength)]:
+            profile.set_shape(name, *((batch, channels, height, width) for batch, height, width in sizes))
         if config.add_optimization_profile(profile) < 0:
             raise EngineError(f"{file.path}: TensorRT refuses the profile {sizes}")
     card = replace(card, engine=card.engine | {"compute_capabilities": capabilities})

@@ -11,17 +11,13 @@ from typing import Any
 
 from pnen_runtime.card import Card
 from pnen_runtime.errors import EngineError
-from pnen_runtime.files import user_cache, write_bytes, write_text
+from pnen_runtime.files import write_bytes, write_text
+from pnen_runtime.schema import read_json
 
 from .onnx_file import OnnxFile
 
 BUILDER = 2  # counts up whenever the same options come to build another engine
 KEPT = 32  # engines; the least recently used go first
-
-
-def cache_folder() -> Path:
-    """Where engines are kept for this user."""
-    return user_cache("engines")
 
 
 def engine_key(file: OnnxFile, engine: dict[str, Any]) -> str:
@@ -30,25 +26,27 @@ def engine_key(file: OnnxFile, engine: dict[str, Any]) -> str:
 
 
 def find_engine(folder: Path, key: str) -> tuple[bytes, Card] | None:
-    """The plan and its card; None where there is none or it is damaged."""
+    """The plan and its card; None where there is none, it is damaged, or the two do not belong to each other and `key`.
+
+    A damaged one costs a build, never more.
+    """
     path = folder / f"{key}.engine"
+    note = path.with_suffix(".json")
     try:
-        plan, note = path.read_bytes(), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        card = Card.from_json(json.dumps(note["card"]), str(path))
-        if note["sha256"] != sha256(plan).hexdigest():
-            return None
+        text = note.read_text(encoding="utf-8")
+        plan, card, own = path.read_bytes(), Card.from_json(text, str(note)), read_json(text).get("key") == key
         os.utime(path)
-    except (OSError, ValueError, KeyError, TypeError, EngineError):
+    except (OSError, UnicodeDecodeError, EngineError):
         return None
-    return plan, card
+    digest = (card.engine.get("built") or {}).get("plan_sha256")
+    return (plan, card) if own and digest == sha256(plan).hexdigest() else None
 
 
 def keep_engine(folder: Path, key: str, plan: bytes, card: Card) -> None:
-    """Store an engine; a cache that cannot be written is no failure."""
-    note = {"sha256": sha256(plan).hexdigest(), "card": json.loads(card.to_json())}
+    """Store an engine, whose card has the digest of its plan; a cache that cannot be written is no failure."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / f"{key}.json", json.dumps(note))
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_text(folder / f"{key}.json", json.dumps(json.loads(card.to_json()) | {"key": key}))
         write_bytes(folder / f"{key}.engine", plan)
         for old in sorted(folder.glob("*.engine"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
             old.unlink(missing_ok=True)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pnen_runtime.cache import cache_folder
 from pnen_runtime.card import Card
 from pnen_runtime.errors import BackendMissing
 
+from .build_process import build_apart
 from .builder_api import element_limit, find_tensorrt
 from .engine import Watch, build_engine
-from .engine_cache import cache_folder
 from .engine_proof import prover
 from .onnx_file import read_onnx
 from .parity import Reference
 from .profiles import read_profile, tile_profile
+
+BUILD_SECONDS = 3600.0  # after which a build is taken for one that hangs
 
 
 def make_engine(
@@ -28,13 +32,14 @@ def make_engine(
     folder: Path | None = None,
     use_cache: bool = True,
     reference: Reference | None = None,
+    seconds: float = BUILD_SECONDS,
     watch: Watch = lambda *_: None,
     **options: Any,
 ) -> tuple[Path, Card] | str:
     """Build the engine of an exported file; where "auto" finds no TensorRT, give one line that says how to go on.
 
-    Takes 1 to `tiles` tiles of the recommended size (by default as `tile_profile`), and the profiles in `shapes`;
-    `options` are `build_engine`'s.
+    It is built in a process of its own, which is ended after `seconds`. It takes 1 to `tiles` tiles of the recommended
+    size (by default as `tile_profile`), and the profiles in `shapes`; `options` are `build_engine`'s.
     Where the engine can be run it is compared with `reference`, or else with ONNX Runtime on the same file.
     Raises BackendMissing where `wanted` is "tensorrt" or "rtx" and cannot build here.
     """
@@ -51,9 +56,10 @@ def make_engine(
     card = replace(card, precision=options.get("precision") or card.precision)
     profiles = [tile_profile(card, tiles, element_limit(trt)), *map(read_profile, shapes)]
     path = (folder or onnx_path.parent) / f"{onnx_path.stem}.engine"
-    cache = cache_folder() if use_cache else None
+    cache = cache_folder("engines") if use_cache else None
     prove = prover(onnx_path, reference, watch)
-    return path, build_engine(trt, onnx_path, path, profiles=profiles, cache=cache, prove=prove, watch=watch, **options)
+    return path, build_engine(trt, onnx_path, path, profiles=profiles, cache=cache, prove=prove,
+                              build=partial(build_apart, seconds=seconds), watch=watch, **options)  # fmt: skip
 
 
 def engine_report(card: Card) -> list[str]:

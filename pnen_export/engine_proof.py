@@ -14,7 +14,7 @@ from pnen_runtime.errors import BackendMissing, Misfit
 from pnen_runtime.plan import most_at_once
 
 from .engine import Prove, Watch
-from .inputs import make_inputs
+from .inputs import at_strengths, make_inputs
 from .parity import Reference, report, require
 
 
@@ -27,7 +27,7 @@ def prover(onnx_path: Path, reference: Reference | None = None, watch: Watch = l
 
     def prove(file: EngineFile) -> dict[str, Any] | str:
         try:
-            backend = open_trt(file, "to be proven")
+            backend = open_trt(file, "to be proven", allow_host_code=True)  # just built, of our own graph
         except BackendMissing as error:
             return f"it cannot be run here, {error}"
         except Misfit as error:
@@ -59,6 +59,7 @@ def by_onnx_runtime(onnx_path: Path, card: Card) -> Reference | str:
         return "neither PyTorch nor ONNX Runtime is here to compare with"
     tile = card.tile if isinstance(card.tile, int) else card.training_crop
     try:
-        return Reference(backend.run, make_inputs(card.channels, tile), source=f"ONNX Runtime on {onnx_path.name}")
+        inputs = at_strengths(make_inputs(card.channels, tile), card.strength)
+        return Reference(backend.run, inputs, source=f"ONNX Runtime on {onnx_path.name}")
     finally:
         backend.close()

@@ -11,12 +11,13 @@ from torch import nn
 from pnen_runtime.backends.ort import OrtBackend
 from pnen_runtime.card import KEY, Card
 from pnen_runtime.files import replace_when_done
+from pnen_runtime.onnx_check import graph_sha256
 from pnen_runtime.plan import plan_tiles
 from pnen_runtime.smoother import MEMORY_MB
 from pnen_train.checkpoint import Checkpoint
 
 from .deploy import Deployed, Precision
-from .inputs import make_inputs, photograph, photograph_tiles
+from .inputs import at_strengths, make_inputs, photograph, photograph_tiles
 from .live import live_maps
 from .logits import largest_logit
 from .lowering import Target
@@ -62,19 +63,23 @@ def export(
     tiles = {target: _tile(replace(card, target=target)) for target in targets}
     references = {
         tile: Reference(
-            torch_run(model), make_inputs(card.channels, tile), lambda done, total: watch("PyTorch", done, total)
+            torch_run(model),
+            at_strengths(make_inputs(card.channels, tile), card.strength),
+            lambda done, total: watch("PyTorch", done, total),
         )
         for tile in dict.fromkeys(tiles.values())  # nearly always one
     }
     largest = max(tiles.values())
-    card = make_card(checkpoint, largest_logit(model, photograph_tiles(card.channels, largest)), live)
+    strengths = [card.strength[end] for end in ("least", "default", "most") if card.strength]
+    logit = largest_logit(model, photograph_tiles(card.channels, largest), strengths)
+    card = make_card(checkpoint, logit, live)
     for precision in precisions:
         rounding = _check_rounding(model, references[largest], stem, watch) if precision == "fp16" else []
         for target in targets:
             path = folder / onnx_name(stem, target, precision)
             watch(path.name, 0, 1)
             graph = export_graph(Deployed(model, precision, equal_heads=target == "onnx"), card.channels, target)
-            own = replace(card, precision=precision, target=target)
+            own = replace(card, precision=precision, target=target, graph_sha256=graph_sha256(_bytes(graph)))
             with replace_when_done(path) as temporary:
                 _save(graph, own, temporary)
                 rows = _compare(temporary, references[tiles[target]], precision, path.name, watch)
@@ -125,4 +130,8 @@ def _proof(rows: list[Row], rounding: list[Row]) -> dict[str, Any]:
 
 def _save(graph: onnx.ModelProto, card: Card, path: Path) -> None:
     onnx.helper.set_model_props(graph, {KEY: card.to_json()})
-    path.write_bytes(graph.SerializeToString(deterministic=True))
+    path.write_bytes(_bytes(graph))
+
+
+def _bytes(graph: onnx.ModelProto) -> bytes:
+    return graph.SerializeToString(deterministic=True)

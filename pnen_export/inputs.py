@@ -1,8 +1,10 @@
 """What an exported file is tried on: a photograph, and what breaks networks, attention and half precision first."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,13 @@ class Input:
     kind: str
     size: str  # batch×height×width
     batches: list[np.ndarray]  # (B, C, H, W) float32 in [0, 1]
+    strength: str = ""  # in words; empty for networks of one strength
+    maps: list[np.ndarray] = field(default_factory=list)  # (B, 1, H, W) float32 strengths of each batch, or none
+
+    @property
+    def given(self) -> list[tuple[np.ndarray, ...]]:
+        """What the network takes for each batch."""
+        return list(zip(self.batches, self.maps, strict=True)) if self.maps else [(batch,) for batch in self.batches]
 
 
 def make_inputs(channels: int, tile: int) -> list[Input]:
@@ -32,6 +41,42 @@ def make_inputs(channels: int, tile: int) -> list[Input]:
     ]
     tiles = photograph_tiles(channels, tile)
     return [*inputs, Input("photograph", f"{len(tiles)} tiles of {tile} (321x481)", tiles)]
+
+
+def at_strengths(inputs: Iterable[Input], strength: dict[str, Any]) -> list[Input]:
+    """All inputs at the least, the default and the most strength of a card, and the photographs at a map of strengths.
+
+    The same where the card has none: its network has one strength.
+    """
+    inputs = list(inputs)
+    if not strength:
+        return inputs
+    found = [
+        replace(given, strength=f"{value:g}", maps=[constant_map(batch, value) for batch in given.batches])
+        for value in dict.fromkeys(strength[end] for end in ("least", "default", "most"))
+        for given in inputs
+    ]
+    mapped = [given for given in inputs if given.kind == "photograph"]
+    return found + [
+        replace(given, strength="a map", maps=[varied_map(batch, strength) for batch in given.batches])
+        for given in mapped
+    ]
+
+
+def constant_map(batch: np.ndarray, strength: float) -> np.ndarray:
+    """(B, 1, H, W) float32 for a (B, C, H, W) batch."""
+    return np.full((len(batch), 1, *batch.shape[2:]), strength, np.float32)
+
+
+def varied_map(batch: np.ndarray, strength: dict[str, Any]) -> np.ndarray:
+    """Strengths from the least to the most along both sides, the other way round in every second picture."""
+    count, _, height, width = batch.shape
+    rows, columns = np.mgrid[:height, :width]
+    rise = (rows / (height - 1) + columns / (width - 1)) / 2
+    shares = np.stack([rise if number % 2 == 0 else 1 - rise for number in range(count)])[:, None]
+    least, most = strength["least"], strength["most"]
+    values = least * (most / least) ** shares if strength["scale"] == "log" else least + (most - least) * shares
+    return np.clip(values.astype(np.float32), np.float32(least), np.float32(most))
 
 
 def make_batch(kind: str, batch: int, height: int, width: int, channels: int) -> np.ndarray:

@@ -11,21 +11,23 @@ from torch.utils._pytree import tree_leaves
 
 from pnen_runtime.card import LIVE_MAPS
 
-from .deploy import Deployed
+from .deploy import Deployed, strengths_of
 
 SIDE = 32  # pixels of the image it is measured on
 SPARE = 1.25  # ONNX Runtime against PyTorch: measured 0.95 for MemNet and 1.22 for RDN
 
 
 def live_maps(model: nn.Module) -> int:
-    """Maps of `channels` features as large as the image: at least the 13 that were measured for PNEN."""
+    """Maps of `channels` features, as large as the network's grid: at least the 13 that were measured for PNEN."""
     settings: Any = model.config
     deployed = Deployed(model)
     image = torch.zeros(1, settings.image_channels, SIDE, SIDE)
+    maps = [torch.full((1, 1, SIDE, SIDE), least) for least in strengths_of(model)[:1]]
     with torch.no_grad(), Watch() as watch:
-        deployed(image)
-    maps = watch.most / (getattr(settings, "channels", 64) * SIDE * SIDE * image.element_size())
-    return max(LIVE_MAPS, ceil(SPARE * maps))
+        deployed(image, *maps)
+    places = ceil(SIDE / getattr(settings, "grid", 1)) ** 2
+    held = watch.most / (getattr(settings, "channels", 64) * places * image.element_size())
+    return max(LIVE_MAPS, ceil(SPARE * held))
 
 
 class Watch(TorchDispatchMode):

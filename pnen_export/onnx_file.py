@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from math import prod
@@ -10,11 +9,11 @@ from pathlib import Path
 
 from pnen_runtime.card import KEY, Card
 from pnen_runtime.errors import EngineError
+from pnen_runtime.onnx_check import GRAPH, INITIALIZER, METADATA, check_onnx, fields, message, varints
 
 # Field numbers and element types of onnx.proto; they never change.
-GRAPH, METADATA, INITIALIZER, DIMENSIONS, ELEMENT_TYPE = 7, 14, 5, 1, 2
+DIMENSIONS, ELEMENT_TYPE = 1, 2
 FLOAT, HALF, DOUBLE, BFLOAT16 = 1, 10, 11, 16
-VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5  # wire types
 
 
 @dataclass(frozen=True)
@@ -35,20 +34,22 @@ class OnnxFile:
 def read_onnx(path: Path) -> OnnxFile:
     """Read the card and the types of the weights.
 
-    Raises EngineError where the file is truncated, no ONNX or without a card, OSError where it cannot be read.
+    Raises EngineError where the file is truncated, no ONNX, changed or without a card (see `check_onnx`), OSError where
+    it cannot be read.
     """
     data = path.read_bytes()
+    check_onnx(data, path)
     card, elements = "", {FLOAT: 0, HALF: 0, DOUBLE: 0, BFLOAT16: 0}
     try:
-        for number, value in _fields(memoryview(data)):
+        for number, value in fields(memoryview(data)):
             if number == METADATA:
-                entry = dict(_fields(_message(value)))
-                if bytes(_message(entry[1])).decode() == KEY:
-                    card = bytes(_message(entry[2])).decode()
+                entry = dict(fields(message(value)))
+                if bytes(message(entry[1])).decode() == KEY:
+                    card = bytes(message(entry[2])).decode()
             elif number == GRAPH:
-                for inner, weight in _fields(_message(value)):
+                for inner, weight in fields(message(value)):
                     if inner == INITIALIZER:
-                        kind, size = _weight(_message(weight))
+                        kind, size = _weight(message(weight))
                         elements[kind] = elements.get(kind, 0) + size
     except (ValueError, KeyError, IndexError):
         raise EngineError(f"{path} is truncated or no ONNX file; write it again with pnen-export") from None
@@ -61,55 +62,9 @@ def read_onnx(path: Path) -> OnnxFile:
 def _weight(tensor: memoryview) -> tuple[int, int]:
     """Element type and number of elements."""
     sizes, kind = [1], 0
-    for number, value in _fields(tensor):
+    for number, value in fields(tensor):
         if number == ELEMENT_TYPE and isinstance(value, int):
             kind = value
         elif number == DIMENSIONS:
-            sizes += [value] if isinstance(value, int) else _varints(value)
+            sizes += [value] if isinstance(value, int) else varints(value)
     return kind, prod(sizes)
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Field numbers and values of a protobuf message."""
-    position = 0
-    while position < len(message):
-        tag, position = _varint(message, position)
-        kind = tag & 7
-        if kind == VARINT:
-            value, position = _varint(message, position)
-            yield tag >> 3, value
-            continue
-        if kind == LENGTH:
-            size, position = _varint(message, position)
-        else:
-            size = {EIGHT_BYTES: 8, FOUR_BYTES: 4}[kind]
-        if position + size > len(message):
-            raise ValueError("truncated")
-        yield tag >> 3, message[position : position + size]
-        position += size
-
-
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    """The number that starts at `position`, and where it ends."""
-    value = shift = 0
-    while True:
-        byte = message[position]
-        value, shift, position = value | (byte & 127) << shift, shift + 7, position + 1
-        if byte < 128:
-            return value, position
-        if shift > 63:
-            raise ValueError("number too long")
-
-
-def _varints(packed: memoryview) -> list[int]:
-    values, position = [], 0
-    while position < len(packed):
-        value, position = _varint(packed, position)
-        values.append(value)
-    return values
-
-
-def _message(value: int | memoryview) -> memoryview:
-    if isinstance(value, int):
-        raise ValueError("expected a message")
-    return value

@@ -20,19 +20,22 @@ OPSET = (
 def export_graph(network: Deployed, channels: int, target: Target) -> onnx.ModelProto:
     """The network as ONNX: `image` → `smooth`, float32 (batch, channels, height, width), all but the channels dynamic.
 
+    An adjustable network has a second input, `strength`, float32 (batch, 1, height, width).
     `target` "onnx" has standard operators only, in the pattern that TensorRT fuses (needs `equal_heads` in the
     network); "ort" has ONNX Runtime's fused attention, which never holds the scores.
     """
-    example = torch.rand(2, channels, 37, 53)  # neither square nor even, so that nothing is specialised
+    examples = {"image": torch.rand(2, channels, 37, 53)}  # neither square nor even, so that nothing is specialised
+    if network.strengths:
+        examples["strength"] = torch.full((2, 1, 37, 53), network.strengths[0])
     axes = {0: Dim("batch", min=1), 2: Dim("height", min=16), 3: Dim("width", min=16)}
     with _quiet():
         program = torch.onnx.export(
             network,
-            (example,),
+            tuple(examples.values()),
             dynamo=True,
             opset_version=OPSET,
-            dynamic_shapes=(axes,),
-            input_names=["image"],
+            dynamic_shapes=(axes,) * len(examples),
+            input_names=list(examples),
             output_names=["smooth"],
             verbose=False,
         )

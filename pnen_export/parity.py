@@ -17,7 +17,7 @@ from .inputs import Input
 if TYPE_CHECKING:
     from torch import nn
 
-Run = Callable[[np.ndarray], np.ndarray]  # (B, C, H, W) float32 → the same shape
+Run = Callable[..., np.ndarray]  # (B, C, H, W) float32, for adjustable networks (B, 1, H, W) too → the first's shape
 Ran = Callable[[int, int], None]  # batches run, batches in all
 
 # Against the PyTorch model in FP32, values in [0, 1]; NaN and Inf never pass.
@@ -35,6 +35,7 @@ class Row:
     psnr: float  # dB, peak 1, at most 200
     within_one_level: float  # share of the uint8 values
     passed: bool
+    strength: str = ""  # of an adjustable network
 
 
 class Mismatch(ParityError):
@@ -61,7 +62,7 @@ class Reference:
     def compare(self, run: Run, precision: str, ran: Ran = lambda *_: None) -> list[Row]:
         """One row for each input, `run` against what is right."""
         return [
-            compare(found, expected, precision, given.kind, given.size)
+            replace(compare(found, expected, precision, given.kind, given.size), strength=given.strength)
             for given, found, expected in zip(self.inputs, _results(run, self.inputs, ran), self.expected, strict=True)
         ]
 
@@ -70,16 +71,19 @@ class Reference:
         part = copy(self)
         part.inputs, part.expected = [], []
         for given, expected in zip(self.inputs, self.expected, strict=True):
-            images = [image[None] for batch in given.batches for image in batch]
-            same = [list(group) for _, group in groupby(images, key=lambda image: image.shape)]
-            most = [at_once(*group[0].shape[2:]) for group in same]
+            images = [[half[n : n + 1] for half in whole] for whole in given.given for n in range(len(whole[0]))]
+            same = [list(group) for _, group in groupby(images, key=lambda image: image[0].shape)]
+            most = [at_once(*group[0][0].shape[2:]) for group in same]
             if all(most):
-                batches = [
-                    np.concatenate(group[first : first + count])
-                    for group, count in zip(same, most, strict=True)
-                    for first in range(0, len(group), count)
-                ]
-                part.inputs.append(replace(given, batches=batches))
+                batches, *maps = (
+                    [
+                        np.concatenate([image[half] for image in group[first : first + count]])
+                        for group, count in zip(same, most, strict=True)
+                        for first in range(0, len(group), count)
+                    ]
+                    for half in range(len(images[0]))
+                )
+                part.inputs.append(replace(given, batches=batches, maps=[one for halves in maps for one in halves]))
                 part.expected.append(expected)
         return part
 
@@ -90,8 +94,8 @@ def _results(run: Run, inputs: list[Input], ran: Ran) -> list[np.ndarray]:
     results = []
     for given in inputs:
         parts = []
-        for batch in given.batches:
-            parts.append(run(batch).ravel())
+        for batch in given.given:
+            parts.append(run(*batch).ravel())
             ran(done := done + 1, total)
         results.append(np.concatenate(parts))
     return results
@@ -117,8 +121,8 @@ def torch_run(model: nn.Module) -> Run:
     import torch  # here, since engines are compared where there is no torch
 
     @torch.inference_mode()
-    def run(batch: np.ndarray) -> np.ndarray:
-        images = model(torch.from_numpy(batch))
+    def run(*given: np.ndarray) -> np.ndarray:
+        images = model(*map(torch.from_numpy, given))
         return (images[-1] if isinstance(images, tuple) else images).float().numpy()
 
     return run
@@ -139,6 +143,7 @@ def require(rows: list[Row], name: str, precision: str) -> None:
     if not failed:
         return
     worst = max(failed, key=lambda row: row.max_abs)
+    at = f" at strength {worst.strength}" if worst.strength else ""
     found = f"is off by up to {worst.max_abs:.2g}, {worst.psnr:.1f} dB"
     if not np.isfinite(worst.max_abs):
         found = "gives values that are not finite"
@@ -149,7 +154,7 @@ def require(rows: list[Row], name: str, precision: str) -> None:
     }[precision]
     raise Mismatch(
         f"{name}: {len(failed)} of {len(rows)} inputs miss the tolerance of {tolerance} against PyTorch; the worst, "
-        f"{worst.input} {worst.size}, {found}. It was not written; {advice}",
+        f"{worst.input} {worst.size}{at}, {found}. It was not written; {advice}",
         name,
         rows,
     )

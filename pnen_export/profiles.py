@@ -106,7 +106,8 @@ def check_profiles(
 def most_elements(card: Card, shape: Shape) -> int:
     """Elements of the largest tensor: attention's scores, or else feature maps."""
     channels = max(int(card.config.get(name) or 0) for name in ("channels", "key_channels", "value_channels"))
-    return shape.batch * shape.height * shape.width * max(most_keys(card, shape)[0], channels, card.channels)
+    inside = places(card, shape) * max(most_keys(card, shape)[0], channels)
+    return max(inside, shape.batch * shape.height * shape.width * (card.channels + bool(card.strength)))
 
 
 def most_keys(card: Card, shape: Shape) -> tuple[int, int]:
@@ -115,19 +116,26 @@ def most_keys(card: Card, shape: Shape) -> tuple[int, int]:
     return max(((ceil(shape.height / s) * ceil(shape.width / s), s) for s in scales), default=(0, 0))
 
 
+def places(card: Card, shape: Shape) -> int:
+    """Pixels of the feature maps of a whole batch, which are fewer than the images' on a coarser grid."""
+    grid = int(card.config.get("grid") or 1)
+    return shape.batch * ceil(shape.height / grid) * ceil(shape.width / grid)
+
+
 def attention_fused(card: Card, profile: Profile, activation_bytes: int) -> bool | None:
     """Whether attention scores stay out of memory, by what the builder reserves for this profile.
 
     None where it cannot be told: no attention, scores too small beside feature maps, or too large for the builder,
     which counts elements in 32 bits. Its log claims fusion also where there is none.
     """
-    batch, height, width = profile.largest
-    pixels, bytes_each = batch * height * width, 2 if card.precision == "fp16" else 4
+    pixels, bytes_each = places(card, profile.largest), 2 if card.precision == "fp16" else 4
     keys, scales = most_keys(card, profile.largest)[0], len(card.config.get("scales") or ())
     channels = max(int(card.config.get(name) or 64) for name in ("channels", "key_channels"))
     scores = pixels * keys * bytes_each  # those of the scale that has most; unfused they are there twice
     features = FUSED_MAPS * card.live_maps / LIVE_MAPS * pixels * channels * bytes_each
-    doubt = features * (0.1 if card.live_maps == LIVE_MAPS else 0.5)
+    grid = int(card.config.get("grid") or 1)
+    measured = card.live_maps == LIVE_MAPS and card.precision == "fp16" and grid == 1
+    doubt = features * 0.1 if measured else features * 0.5 + SCRATCH
     if scores < 2 * doubt or scores < SCRATCH / 2 or pixels * keys >= 2**31:
         return None
     return activation_bytes < SCRATCH * (1 + scales) / 2 + features + scores / 2

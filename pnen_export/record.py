@@ -7,8 +7,15 @@ from pnen_runtime.card import LIVE_MAPS, Card
 from pnen_runtime.errors import CheckpointError, EngineError, UsageError
 from pnen_runtime.plan import check_tile
 from pnen_train.checkpoint import Checkpoint
+from pnen_train.filters import STRENGTH
 
-OWN_FIELDS = ("task", "crop", "tile", "tile_step")  # of the training record; the card has fields for them
+OWN_FIELDS = ("task", "crop", "tile", "tile_step", "licence", "trained_on")  # of the record; the card has its own
+UNITS = {  # of strengths, by what sets them in a task
+    "l0": "λ of L0 gradient minimisation",
+    "wmf": "σ of the weighted median filter",
+    "sd": "λ of the SD filter",
+    "noise": "σ of the noise in 8-bit levels",
+}
 
 
 def make_card(checkpoint: Checkpoint, max_logit: float | None = None, live_maps: int = LIVE_MAPS) -> Card:
@@ -17,12 +24,15 @@ def make_card(checkpoint: Checkpoint, max_logit: float | None = None, live_maps:
     Numbers that are not finite become null. Raises CheckpointError where the record cannot be a card.
     """
     training = checkpoint.training
+    licence = {key: training[key] for key in ("licence", "trained_on") if training.get(key) is not None}
     card = Card(
         network=checkpoint.network,
         task=training.get("task", {}),
         config=checkpoint.config,
         channels=checkpoint.config.get("image_channels", 3),
         training_crop=training.get("crop", 96),
+        strength=strength_of(checkpoint),
+        **licence,
         tile=training.get("tile", 96),
         tile_step=training.get("tile_step", 80),
         weights_sha256=checkpoint.sha256(),
@@ -36,6 +46,26 @@ def make_card(checkpoint: Checkpoint, max_logit: float | None = None, live_maps:
     except (EngineError, UsageError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"the checkpoint's training record does not make a model card: {error}") from error
     return card
+
+
+def strength_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The card's `strength` of an adjustable network, the task's own setting the default; empty where it has one.
+
+    Raises CheckpointError where the record says no strength within the network's range.
+    """
+    if not checkpoint.config.get("strengths"):
+        return {}
+    (least, most), task = checkpoint.config["strengths"], checkpoint.training.get("task")
+    task = task if isinstance(task, dict) else {}
+    kind = task.get("filter", "noise")
+    default = task.get(STRENGTH.get(kind, kind))
+    if type(default) not in (int, float) or not least <= default <= most:
+        raise CheckpointError(
+            f"an adjustable network takes strengths from {least} to {most}, and its training record must name the "
+            f"default among them; expected {STRENGTH.get(kind, kind)!r} in its task, got {default!r}"
+        )
+    scale = checkpoint.config.get("strength_scale", "log")
+    return {"least": least, "most": most, "default": default, "unit": UNITS.get(kind, kind), "scale": scale}
 
 
 def finite(value: Any) -> Any:

@@ -3,42 +3,115 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from textwrap import shorten
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, UnsetType
 
 from .errors import EngineError
+from .schema import Count, Digest, Line, Mismatch, Side, conform, read_json
 
 FORMAT = 1
 KEY = "pnen"  # of the metadata of an ONNX file
 LIVE_MAPS = 13  # feature maps that PNEN holds at once, the concatenated scales among them
 
 
+Features = Annotated[int, Meta(ge=1, le=65536)]
+Size = tuple[Side, Side, Side]  # batch, height, width
+
+
+@dataclass(frozen=True)
+class _Config:
+    """What is read of a network's settings; the rest is for whoever builds it."""
+
+    channels: Features | None = None
+    key_channels: Features | None = None
+    scales: Annotated[list[Side], Meta(max_length=64)] | None = None
+
+
+@dataclass(frozen=True)
+class _Task:
+    filter: Line | UnsetType = UNSET
+    noise: Annotated[float, Meta(gt=0, le=255)] | UnsetType = UNSET
+    scale: Annotated[int, Meta(ge=2, le=8)] | UnsetType = UNSET
+
+
+@dataclass(frozen=True)
+class _Strength:
+    least: Annotated[float, Meta(ge=0)]
+    most: Annotated[float, Meta(ge=0)]
+    default: float
+    unit: Line
+    scale: Literal["log", "linear"]
+
+    def __post_init__(self) -> None:
+        if not self.least <= self.default <= self.most:
+            raise ValueError(f"expected least <= default <= most, got {self.least}, {self.default}, {self.most}")
+
+
+@dataclass(frozen=True)
+class _Gpu:
+    name: Line
+    compute_capability: Annotated[str, Meta(pattern=r"^[0-9]{1,3}\.[0-9]{1,3}$")]
+
+
+@dataclass(frozen=True)
+class _Options:
+    hardware: Literal["this", "same-capability", "ampere+"] = "this"
+    version_compatible: bool = False
+
+
+@dataclass(frozen=True)
+class _Built:
+    plan_bytes: Count = 0
+    plan_sha256: Digest = ""
+    seconds: Annotated[float, Meta(ge=0)] = 0.0
+    activation_bytes: list[Count] = field(default_factory=list)
+    attention_fused: list[bool | None] = field(default_factory=list)
+    half_share: dict[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Engine:
+    flavour: Literal["tensorrt", "rtx"] = "tensorrt"
+    version: Annotated[str, Meta(max_length=40)] = ""
+    gpu: _Gpu | None = None
+    profiles: Annotated[list[tuple[Size, Size, Size]], Meta(max_length=64)] | None = None
+    options: _Options | None = None
+    key_limit: Count | None = None
+    compute_capabilities: Annotated[list[Line], Meta(max_length=64)] | None = None
+    built: _Built | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """Facts about one model file; kept as JSON inside an ONNX file and in the name of an engine.
 
-    Everything in it must be plain JSON with finite numbers, so that other programs read it too.
+    Everything in it must be plain JSON with finite numbers, so that other programs read it too. The annotations are
+    the schema that `from_json` holds a file to.
     """
 
-    network: str
+    network: Line
     task: dict[
         str, Any
     ]  # {"filter": "l0", "strength": 0.02, "kappa": 2.0}, {"noise": 25} (σ in levels) or {"scale": 3}
     config: dict[str, Any] = field(default_factory=dict)  # settings of the network
-    channels: int = 3  # 1 grey or 3 RGB
-    training_crop: int = 96  # pixels a side
+    channels: Literal[1, 3] = 3  # grey or RGB
+    training_crop: Side = 96  # pixels a side
     # of an adjustable model: its "least", "most" and "default", their "unit" and the "scale" ("log" or "linear")
     strength: dict[str, Any] = field(default_factory=dict)
-    licence: str = ""  # of the weights
-    trained_on: str = ""
-    tile: int | Literal["whole"] = 96  # recommended: pixels a side
-    tile_step: int = 40  # pixels from one tile to the next
-    minimum_side: int = 16  # pixels
-    weights_sha256: str = ""
+    licence: Line = ""  # of the weights
+    trained_on: Annotated[str, Meta(max_length=10_000)] = ""
+    tile: Side | Literal["whole"] = 96  # recommended: pixels a side
+    tile_step: Side = 40  # pixels from one tile to the next
+    minimum_side: Side = 16  # pixels
+    weights_sha256: Digest = ""
+    graph_sha256: Digest = ""  # of the ONNX file without its metadata, as `onnx_check.graph_sha256` has it
     training: dict[str, Any] = field(default_factory=dict)  # record and scores
     precision: Literal["fp32", "fp16"] = "fp32"
     target: Literal["onnx", "ort"] = "onnx"  # "onnx" materialises attention scores on a CPU, "ort" does not
-    live_maps: int = LIVE_MAPS  # feature maps held at once: what one tile takes in memory
+    live_maps: Annotated[int, Meta(ge=1, le=100_000)] = LIVE_MAPS  # feature maps held at once: a tile's memory
     max_logit: float | None = None  # largest attention score on real pictures
     parity: dict[str, Any] = field(default_factory=dict)
     engine: dict[str, Any] = field(default_factory=dict)  # flavour, version, GPU, profiles, options; empty for ONNX
@@ -55,69 +128,35 @@ class Card:
         Raises
         ------
         EngineError
-            `text` is no card, or of a format this version does not know. `where` names the file in the message.
+            `text` is no card, of a format this version does not know, or a value is of another type or out of range.
+            `where` names the file in the message.
         """
         try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
+            found = read_json(text)
+        except Mismatch:
             raise EngineError(f"{where}: the model card is not JSON; export the model again with pnen-export") from None
         if not isinstance(found, dict) or "format" not in found:
             raise EngineError(f"{where}: expected a PNEN model card, got other JSON; export it with pnen-export")
         if found["format"] != FORMAT:
             raise EngineError(
-                f"{where}: the model card has format {found['format']!r}, this version reads {FORMAT}; "
-                "upgrade pnen or export the model again"
+                f"{where}: the model card has format {shorten(repr(found['format']), 40)}, this version reads "
+                f"{FORMAT}; upgrade pnen or export the model again"
             )
-        for entry in fields(cls):
-            if entry.name not in found:
-                if entry.default is MISSING and entry.default_factory is MISSING:
-                    raise EngineError(f"{where}: the model card lacks {entry.name!r}; export it again with pnen-export")
-            elif not _allowed(entry.name, found[entry.name]):
-                raise EngineError(
-                    f"{where}: the model card says {entry.name} = {found[entry.name]!r}, expected "
-                    f"{_EXPECTED[entry.name]}; export the model again with pnen-export"
-                )
-        return cls(**{entry.name: found[entry.name] for entry in fields(cls) if entry.name in found})
-
-
-_EXPECTED = {
-    "network": "text",
-    "task": "an object",
-    "config": "an object",
-    "channels": "1 or 3",
-    "training_crop": "a number of pixels",
-    "strength": "an object",
-    "licence": "text",
-    "trained_on": "text",
-    "tile": 'a number of pixels or "whole"',
-    "tile_step": "a number of pixels",
-    "minimum_side": "a number of pixels",
-    "weights_sha256": "text",
-    "training": "an object",
-    "precision": '"fp32" or "fp16"',
-    "target": '"onnx" or "ort"',
-    "live_maps": "a positive number",
-    "max_logit": "a number or null",
-    "parity": "an object or a list",
-    "engine": "an object",
-    "format": "a whole number",
-}
-
-
-def _allowed(name: str, value: object) -> bool:
-    """Whether `value` is what `_EXPECTED` says of the field."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    positive = number and isinstance(value, int) and value > 0
-    return {
-        "text": isinstance(value, str),
-        "an object": isinstance(value, dict),
-        "an object or a list": isinstance(value, (dict, list)),
-        "a number or null": value is None or number,
-        "a number of pixels": positive,
-        "a positive number": positive,
-        'a number of pixels or "whole"': positive or value == "whole",
-        "a whole number": number,
-        "1 or 3": number and value in (1, 3),
-        '"fp32" or "fp16"': value in ("fp32", "fp16"),
-        '"onnx" or "ort"': value in ("onnx", "ort"),
-    }[_EXPECTED[name]]
+        for needed in ("network", "task"):
+            if needed not in found:
+                raise EngineError(f"{where}: the model card lacks {needed!r}; export it again with pnen-export")
+        part = ""
+        try:
+            card = conform(found, cls)
+            for part, kind in (("config", _Config), ("task", _Task), ("engine", _Engine), ("strength", _Strength)):
+                if found.get(part):
+                    conform(found[part], kind)
+            part = ""
+            if card.tile != "whole" and card.tile < card.minimum_side:
+                raise Mismatch(f"tile = {card.tile}: expected int >= minimum_side, {card.minimum_side}")
+        except Mismatch as error:
+            place = f"{part}.{error}" if part else str(error)
+            raise EngineError(
+                f"{where}: the model card says {place}; export the model again with pnen-export"
+            ) from None
+        return card

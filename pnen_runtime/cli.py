@@ -80,6 +80,11 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
     is_flag=True,
     help="Build an engine that does not fit here again, from the ONNX file beside it.",
 )
+@click.option(
+    "--allow-host-code",
+    is_flag=True,
+    help="Run the native code that a version-compatible engine brings: only where you trust its maker.",
+)
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=print_models,
               help="List the bundled models and exit.")  # fmt: skip

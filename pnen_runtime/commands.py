@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import signal
 import sys
 import traceback
 import warnings
@@ -15,7 +16,7 @@ import click
 
 from .errors import PnenError
 
-INTERRUPTED = 130  # what a shell reports for Ctrl-C
+SIGNALLED = 128  # and the signal's number: what a shell reports
 
 
 class Failure(click.ClickException):
@@ -121,7 +122,7 @@ def _failure(error: BaseException) -> Failure:
     if isinstance(error, PnenError):
         return Failure(str(error) or type(error).__name__, error.exit_code)
     if isinstance(error, KeyboardInterrupt):
-        return Failure("interrupted", INTERRUPTED)
+        return Failure("interrupted", SIGNALLED + getattr(error, "number", signal.SIGINT))
     if isinstance(error, MemoryError):
         return Failure(f"not enough memory: {error}" if str(error) else "not enough memory", 1)
     if isinstance(error, OSError) and error.strerror:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from .card import Card
 from .errors import EngineError
+from .schema import LONGEST
 
 if TYPE_CHECKING:
     from .cuda.driver import Gpu
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".engine", ".plan", ".trt")
 MAGIC = b"trt"  # the second to fourth byte of a plan
 CARD = b'{"network":'  # how a card begins inside a plan
+PLACES = 100  # that are looked at, of those that begin so
 TITLES = {"tensorrt": "TensorRT", "rtx": "TensorRT-RTX"}
 
 
@@ -29,6 +31,7 @@ class EngineFile:
     path: Path
     plan: bytes
     card: Card
+    doubt: str = ""  # what speaks against it, should TensorRT not load it
 
     @property
     def flavour(self) -> str:
@@ -44,7 +47,9 @@ def sidecar(engine: Path) -> Path:
 def read_engine(path: Path) -> EngineFile:
     """Read a plan and its card, from the sidecar if it belongs to this plan, else out of the plan.
 
-    Raises EngineError where the file is truncated, no plan, or without a card; OSError where it cannot be read.
+    The two are replaced one after the other, and copied one without the other: a plan with a card inside counts, the
+    sidecar of another plan does not. Raises EngineError where the file is truncated, no plan, or without a card;
+    OSError where it cannot be read.
     """
     plan = path.read_bytes()
     if plan[1:4] != MAGIC:
@@ -52,35 +57,38 @@ def read_engine(path: Path) -> EngineFile:
             f"{path}: expected a TensorRT engine, got something else; {rebuild_advice(path, _card_beside(path))}"
         )
     beside = _card_beside(path)
-    if beside is not None:
-        built = beside.engine.get("built") or {}
-        if len(plan) < built.get("plan_bytes", 0):
-            wanted = built["plan_bytes"]
-            raise EngineError(f"{path} is truncated: {len(plan):,} of {wanted:,} bytes; {rebuild_advice(path, beside)}")
-        if built.get("plan_sha256") == sha256(plan).hexdigest():
-            return EngineFile(path, plan, beside)
-    inside = _card_inside(plan, path)
-    if inside is None:
-        raise EngineError(f"{path} has no PNEN model card; only engines that pnen-export built can be run")
-    return EngineFile(path, plan, inside)
+    built = (beside.engine.get("built") if beside else None) or {}
+    if beside is not None and built.get("plan_sha256") == sha256(plan).hexdigest():
+        return EngineFile(path, plan, beside)
+    inside, wanted = _card_inside(plan, path), built.get("plan_bytes", 0)
+    if inside is not None:
+        doubt = f"; its sidecar is of another plan, of {wanted:,} bytes where this has {len(plan):,}" if wanted else ""
+        return EngineFile(path, plan, inside, doubt)
+    if len(plan) < wanted:
+        raise EngineError(f"{path} is truncated: {len(plan):,} of {wanted:,} bytes; {rebuild_advice(path, beside)}")
+    raise EngineError(f"{path} has no PNEN model card; only engines that pnen-export built can be run")
 
 
 def _card_beside(path: Path) -> Card | None:
     """The card in the sidecar, of this plan or of one that was here before."""
     with suppress(OSError, UnicodeDecodeError, EngineError):
+        if sidecar(path).stat().st_size > LONGEST:
+            return None
         return Card.from_json(sidecar(path).read_text(encoding="utf-8"), str(sidecar(path)))
     return None
 
 
 def _card_inside(plan: bytes, path: Path) -> Card | None:
     """The card in the network's name, which a plan holds as plain text."""
-    begin = plan.find(CARD)
-    while begin >= 0:
-        with suppress(ValueError, EngineError):
-            text = plan[begin : begin + 8192].decode("utf-8", "replace")
-            found, _ = json.JSONDecoder().raw_decode(text)
-            return Card.from_json(json.dumps(found), str(path))
+    begin = -1
+    for _ in range(PLACES):
         begin = plan.find(CARD, begin + 1)
+        if begin < 0:
+            break
+        with suppress(ValueError, RecursionError, EngineError):
+            text = plan[begin : begin + 8192].decode("utf-8", "replace")
+            _, end = json.JSONDecoder().raw_decode(text)
+            return Card.from_json(text[:end], str(path))
     return None
 
 

@@ -14,12 +14,14 @@ from torch import nn
 
 from pnen_runtime.errors import CheckpointError, UsageError
 from pnen_runtime.files import write_bytes
+from pnen_runtime.schema import Mismatch
 
+from .contents import check_archive, check_contents
 from .models import build
-from .parts import LARGEST, drop_parts, is_list_of_parts, read_parts, write_parts
+from .parts import LARGEST, drop_parts, read_parts, write_parts
 
 FORMAT = 1
-KINDS = {"network": str, "config": dict, "weights": dict, "step": int, "training": dict, "resume": dict}
+FIELDS = ("network", "config", "weights", "step", "training", "resume")
 BULKY = ("optimiser", "weights")  # of what a resumed run needs
 BUNDLED = Path(__file__).parent / "bundled"
 
@@ -53,7 +55,7 @@ class Checkpoint:
                 model = build(self.network, self.config)
             model.load_state_dict(self.weights, assign=True)
             model = deepcopy(model.float())
-        except (UsageError, RuntimeError, TypeError, AttributeError) as error:
+        except (UsageError, RuntimeError, TypeError, AttributeError, ValueError, OverflowError) as error:
             told = str(error).partition("state_dict for ")[2].partition(":")[2] or str(error)
             reason = shorten(told, 200, placeholder=" ...")
             raise CheckpointError(f"the weights do not fit network {self.network}: {reason}") from error
@@ -110,32 +112,31 @@ def load_checkpoint(path: str | Path, *, to_resume: bool = False) -> Checkpoint:
     """
     path = find_checkpoint(path)
     expected = "expected a PNEN checkpoint as pnen-train writes it"
-    found = _loaded(path.read_bytes(), f"{path}: {expected}")
+    data = path.read_bytes()
+    found = _loaded(data, f"{path}: {expected}")
     if not isinstance(found, dict) or "format" not in found:
         got = "a bare state dict, which names no network" if isinstance(found, dict) else type(found).__name__
         raise CheckpointError(f"{path}: {expected}, got {got}")
     version = found.pop("format")
     if type(version) is not int or version != FORMAT:
         raise CheckpointError(f"{path}: the checkpoint has another format than {FORMAT}, which this version reads")
-    for key, kind in KINDS.items():
-        if not isinstance(found.get(key, {} if key == "resume" else None), kind):
-            raise CheckpointError(f"{path}: {expected}, but its {key} is missing or of another kind")
-    if not all(isinstance(weight, torch.Tensor) for weight in found["weights"].values()):
-        raise CheckpointError(f"{path}: {expected}, but its weights are not all tensors")
-    listed = found.get("resume", {}).get("parts", {})
-    if not is_list_of_parts(listed):
-        raise CheckpointError(f"{path}: {expected}, but its list of parts is of another kind")
+    try:
+        check_contents(found, len(data))
+    except Mismatch as error:
+        raise CheckpointError(f"{path}: {expected}, got {error}") from None
+    listed = found.get("resume", {}).get("parts")
     if to_resume and listed:
         del found["resume"]["parts"]
         bulky = _loaded(read_parts(path, listed), f"{path}: expected parts as pnen-train writes them")
         if not isinstance(bulky, dict) or not bulky.keys() <= set(BULKY):
             raise CheckpointError(f"{path}: {expected}, but its parts hold something else")
         found["resume"] |= bulky
-    return Checkpoint(**{key: found[key] for key in KINDS if key in found})
+    return Checkpoint(**{key: found[key] for key in FIELDS if key in found})
 
 
 def _loaded(data: bytes, expected: str) -> Any:
     try:
+        check_archive(data)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickles of other protocols, which are refused later
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)

@@ -141,8 +141,8 @@ def _read(recipe: str | Path, beside: Path = Path(), extending: tuple[Path, ...]
     """The sections of a recipe, on top of those of the recipe that it extends."""
     path = _find(recipe, beside)
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        found = _plain(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, RecursionError) as error:  # tomllib's own, text that is not UTF-8, numbers without end
         raise UsageError(f"{path}: not valid TOML: {error}") from error
     if "extends" not in found:
         return found
@@ -178,10 +178,22 @@ def _parsed(change: str) -> dict[str, dict[str, Any]]:
     if not (equals and point and section and key):
         raise UsageError("expected SECTION.KEY=VALUE, such as target.filter=wmf")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        value = _plain(tomllib.loads(f"value = {text}")["value"])
     except tomllib.TOMLDecodeError:
         value = text.strip()
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"expected a value as in TOML: {error}") from error
     return {section: {key: value}}
+
+
+def _plain(value: Any) -> Any:
+    """The same; ValueError for what a recipe never holds: dates, and numbers over 64 bits, which cannot be shown."""
+    if isinstance(value, (dict, list)):
+        for part in value.values() if isinstance(value, dict) else value:
+            _plain(part)
+    elif not isinstance(value, (str, int, float)) or (isinstance(value, int) and abs(value) >= 2**63):
+        raise ValueError(f"expected texts, numbers of 64 bits and lists, got something else of {type(value).__name__}")
+    return value
 
 
 def recipe_from(found: Mapping[str, Any]) -> Recipe:

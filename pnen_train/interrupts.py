@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def held_interrupts() -> Iterator[Callable[[], bool]]:
-    """Give a question to ask after each step: was there an interrupt? A second one is not held back.
+def held_interrupts() -> Iterator[Callable[[], int]]:
+    """Give a question to ask after each step: which signal came? 0 where none did. A second one is not held back.
 
-    Outside the main thread, where Python allows no signal handlers, the answer is always no.
+    Outside the main thread, where Python allows no signal handlers, the answer is always 0.
     """
     asked: list[int] = []
 
@@ -20,11 +20,11 @@ def held_interrupts() -> Iterator[Callable[[], bool]]:
         asked.append(number)
 
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda: 0
         return
     before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield lambda: asked[0] if asked else 0
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

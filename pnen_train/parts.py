@@ -25,13 +25,6 @@ def write_parts(path: Path, data: bytes) -> dict[str, Any]:
     return {"names": names, "sha256": digest}
 
 
-def is_list_of_parts(found: Any) -> bool:
-    """Whether this is what `write_parts` gives, or the empty list of a file that has none."""
-    if not isinstance(found, dict) or not isinstance(found.get("names", []), list):
-        return False
-    return all(isinstance(name, str) and name for name in found.get("names", []))
-
-
 def read_parts(path: Path, listed: dict[str, Any]) -> bytes:
     """The bytes again; CheckpointError where a part is missing or is another's."""
     names = listed["names"]

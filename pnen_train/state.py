@@ -75,7 +75,7 @@ class State:
             before = _completed(json.loads(kept["recipe"]))
             recipe = _as_fitted(recipe, before, found.training.get("fitted"))
             after = json.loads(json.dumps(asdict(recipe)))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path}: expected the recipe of a run in it, found none that can be read") from error
         for name, was, now in _differences(before, after):
             if name == "optimiser.steps":
@@ -91,9 +91,9 @@ class State:
         try:
             if averaged is not None:
                 model.load_state_dict(kept["weights"])
-            optimiser.load_state_dict(kept["optimiser"])
+            _continue(optimiser, kept["optimiser"])
             schedule, best = Schedule(recipe.optimiser, **kept["schedule"]), float(kept["best"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise CheckpointError(f"{path}: expected the state of a run, got something else ({reason})") from error
         record = found.training | _circumstances(recipe, pairs, device)
@@ -192,6 +192,21 @@ def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     if s.method == "sgd":
         return torch.optim.SGD(model.parameters(), momentum=0.9, **common)
     return torch.optim.Adam(model.parameters(), **common)
+
+
+def _continue(optimiser: torch.optim.Optimizer, kept: dict[str, Any]) -> None:
+    """Take the moments as they were kept, and nothing else: the settings are the recipe's.
+
+    Raises ValueError where one is of another shape than its weights: the next step would end in the middle.
+    """
+    settings = [{key: value for key, value in group.items() if key != "params"} for group in optimiser.param_groups]
+    optimiser.load_state_dict(kept)
+    for group, own in zip(optimiser.param_groups, settings, strict=True):
+        group.update(own)
+    for weight, state in optimiser.state.items():
+        for name, moment in state.items():
+            if not (moment is None or (isinstance(moment, torch.Tensor) and moment.shape in ((), weight.shape))):
+                raise ValueError(f"{name} is no moment of weights of shape {tuple(weight.shape)}")
 
 
 def _circumstances(recipe: Recipe, pairs: Sequence[Pair], device: torch.device) -> dict[str, Any]:

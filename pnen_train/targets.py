@@ -15,6 +15,7 @@ from pnen_runtime.errors import ImageError, UsageError
 from pnen_runtime.files import user_cache, write_text
 from pnen_runtime.image import read_rgb, write_image
 from pnen_runtime.photo import SUFFIXES
+from pnen_runtime.schema import read_json
 
 from .filters import ROUNDING, VERSIONS, filter_image, libraries, resolve
 from .metrics import psnr, ssim
@@ -57,12 +58,13 @@ class Maker:
 
 
 def _read_kept(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-    """The cached target; None where there is none, or one that a failing disk has damaged."""
+    """The cached target; None where there is none, or one that is not what its note says was made."""
     try:
-        target = read_rgb(path)
-    except (FileNotFoundError, ImageError):
+        target, note = read_rgb(path), read_json(path.with_suffix(".json").read_text(encoding="utf-8"))
+        own = target.shape == shape and note["output_sha256"] == hashlib.sha256(target.tobytes()).hexdigest()
+    except (FileNotFoundError, ImageError, ValueError, LookupError, TypeError):
         return None
-    return target if target.shape == shape else None
+    return target if own else None
 
 
 def _metadata(image: NDArray[np.uint8], target: NDArray[np.uint8]) -> dict[str, Any]:

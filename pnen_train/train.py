@@ -1,6 +1,7 @@
 """The training loop: one readable pass from recipe and pairs to checkpoints."""
 
 import math
+import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,7 +39,11 @@ NOTE_EVERY = 50  # steps: a row of metrics, with the means of these steps
 
 
 class Stopped(KeyboardInterrupt):
-    """An interrupt that came while training, after all was saved."""
+    """An interrupt that came while training, after all was saved; `number` is the signal's."""
+
+    def __init__(self, number: int = signal.SIGINT):
+        super().__init__()
+        self.number = number
 
 
 class TimeIsUp(Exception):
@@ -111,7 +116,7 @@ def train(
                 unread.append(train_step(state, images, objective, processes))
                 if any(state.step % often == 0 for often in reading):
                     take_in(state, unread, processes, watch)
-                    ends = processes.any(interrupted()), processes.any(clock() >= deadline)
+                    ends = processes.any(bool(interrupted())), processes.any(clock() >= deadline)
                 state.seconds += clock() - began
                 evaluated = state.step % run.evaluate_every == 0 or state.finished
                 if evaluated or state.step % NOTE_EVERY == 0:
@@ -123,7 +128,7 @@ def train(
                 if processes.leads and (state.step % run.checkpoint_every == 0 or state.finished or any(ends)):
                     save_checkpoint(files.last, state.checkpoint(resumable=True))
                 if any(ends) and not state.finished:
-                    raise Stopped if ends[0] else TimeIsUp
+                    raise Stopped(interrupted() or signal.SIGINT) if ends[0] else TimeIsUp
     except OSError as error:
         error.filename = error.filename or str(folder)  # a full disk does not say which
         raise
@@ -174,7 +179,8 @@ def note(
 def at_scored_strengths(validation: Sequence[Pair], task: Task) -> dict[float | None, list[Pair]]:
     """The pairs of the least, middle and most strength that a run is scored at; of one strength, under None."""
     apart = at_each_strength(validation, task.strengths)
-    return {strength: apart[strength] for strength in list(apart)[:: max(1, len(apart) // 2)]}
+    known = list(apart)
+    return {known[place]: apart[known[place]] for place in (0, len(known) // 2, -1)}
 
 
 def validate(state: State, validation: Sequence[Pair], device: torch.device) -> tuple[Scores, NDArray[np.uint8]]:

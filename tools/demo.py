@@ -14,12 +14,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
+from pnen_runtime import Smoother
 from pnen_runtime.commands import Command
 from pnen_runtime.cuda.driver import first_gpu
 from pnen_train.filters import filter_image
 from pnen_train.metrics import psnr
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")  # they come with scikit-image
+STRENGTHS = (0.005, 0.02, 0.1)
 COMMANDS = Path(sys.executable).parent
 
 
@@ -79,7 +81,11 @@ def main(folder: Path) -> None:
         rows.append([(f"{name}, enlarged", before[crop]), ("network", after[crop]), ("L0 filter itself", target[crop])])
     page = folder / "before_after.jpg"
     sheet(rows).save(page, quality=88)
-    print(f"\nlook at {page}; smoothed photographs are in {smooth}")
+    with Smoother(folder / "l0.ort.onnx") as smoother:
+        strip = [[(f"{name}", before), *((f"strength {s:g}", smoother.run(before, strength=s)) for s in STRENGTHS)]
+                 for name, before in ((name, getattr(data, name)()) for name in PHOTOGRAPHS[:2])]  # fmt: skip
+    sheet(strip).save(folder / "strengths.jpg", quality=88)
+    print(f"\nlook at {page} and {folder / 'strengths.jpg'}; smoothed photographs are in {smooth}")
     print(f"export and proof {exporting:.0f} s, peak {export_mb:.0f} MB")
     print(f"smoothing {len(PHOTOGRAPHS)} photographs without torch {smoothing:.1f} s, peak {smooth_mb:.0f} MB")
     print(f"all {perf_counter() - started:.0f} s")

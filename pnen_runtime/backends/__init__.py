@@ -34,7 +34,7 @@ class Backend(Protocol):
     def run(self, batch: np.ndarray, strength: np.ndarray | None = None) -> np.ndarray:
         """Smooth a (B, C, H, W) float32 batch in [0, 1]; same shape and type out, not yet clipped.
 
-        `strength`, (B, 1, H, W) float32, is given to adjustable networks and to no others.
+        `strength`, (B, 1, H, W) float32, is for adjustable networks and no others, and by default the card's.
         """
 
     def close(self) -> None:
@@ -42,7 +42,12 @@ class Backend(Protocol):
 
 
 def open_backend(
-    engine: Path, backend: str = "auto", *, threads: int | None = None, rebuild_engine: bool = False
+    engine: Path,
+    backend: str = "auto",
+    *,
+    threads: int | None = None,
+    rebuild_engine: bool = False,
+    allow_host_code: bool = False,
 ) -> Backend:
     """Load a model file.
 
@@ -53,6 +58,7 @@ def open_backend(
         where this installation has CUDA and a GPU is there
     threads : of the CPU; by default all that this process may use
     rebuild_engine : build an engine again that does not fit this machine, from the ONNX file beside it
+    allow_host_code : run the native code that a version-compatible engine brings, since whoever made it is trusted
 
     Raises
     ------
@@ -68,7 +74,7 @@ def open_backend(
     if engine.suffix == ".pt":
         raise EngineError(f"{engine} is a checkpoint; export it first: pnen-export {engine}")
     if engine.suffix in SUFFIXES:
-        return _open_engine(engine, backend, rebuild_engine)
+        return _open_engine(engine, backend, rebuild_engine, allow_host_code)
     if backend in ("tensorrt", "tensorrt-rtx"):
         flavour = "rtx" if backend == "tensorrt-rtx" else "tensorrt"
         command = f"{_build_command(engine)} --engine {flavour}"
@@ -92,7 +98,7 @@ def _build_command(onnx: Path) -> str:
     return f"pnen-export {onnx}"
 
 
-def _open_engine(engine: Path, backend: str, rebuild_engine: bool) -> Backend:
+def _open_engine(engine: Path, backend: str, rebuild_engine: bool, allow_host_code: bool) -> Backend:
     if backend.startswith("onnxruntime"):
         raise EngineError(f"{engine} is a TensorRT engine, which {backend} cannot run; give the ONNX file")
     from .trt import open_trt
@@ -103,9 +109,10 @@ def _open_engine(engine: Path, backend: str, rebuild_engine: bool) -> Backend:
         own = "tensorrt-rtx" if file.flavour == "rtx" else "tensorrt"
         if backend not in ("auto", own):
             raise UsageError(f"{engine} is an engine of {own}, not of {backend}; leave the backend to it")
-        return open_trt(file, why)
+        return open_trt(file, why, allow_host_code=allow_host_code)
     except EngineError:
         if not rebuild_engine:
             raise
     rebuild(engine)
-    return open_trt(read_engine(engine), why + "; it was built again, since it did not fit")
+    why += "; it was built again, since it did not fit"
+    return open_trt(read_engine(engine), why, allow_host_code=allow_host_code)

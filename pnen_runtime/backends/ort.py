@@ -12,7 +12,9 @@ import numpy as np
 from ..card import KEY, Card
 from ..cuda.driver import first_gpu
 from ..errors import BackendMissing, EngineError, PnenError, UsageError
+from ..onnx_check import check_onnx
 from ..plan import Sizes
+from ..strength import batch_strength
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -48,8 +50,11 @@ class OrtBackend:
         session = self._session  # kept alive here while another thread closes
         if session is None:
             raise PnenError(f"{self._engine} is closed; open it again")
+        given, wanted = {"image": batch}, batch_strength(self.card, batch.shape, strength)
+        if wanted is not None:
+            given["strength"] = np.broadcast_to(np.float32(wanted), (len(batch), 1, *batch.shape[2:]))
         try:
-            (smooth,) = session.run(["smooth"], {"image": batch} | ({} if strength is None else {"strength": strength}))
+            (smooth,) = session.run(["smooth"], given)
         except Exception as error:  # ONNX Runtime's exceptions have no common type
             raise _explain(error, self._engine, batch.shape) from error
         if smooth.shape != batch.shape:
@@ -92,10 +97,11 @@ def usable_cores() -> int:
 
 def open_session(onnxruntime: Any, engine: Path, options: Any, providers: list[Any]) -> Any:
     """A session on the first of `providers` and no other; EngineError where the file is no model."""
-    engine.open("rb").close()  # a missing or forbidden file is an OSError, not a bad model
+    data = engine.read_bytes()  # a missing or forbidden file is an OSError, not a bad model
+    check_onnx(data, engine)
     options.log_severity_level = 4  # what matters comes as an exception
     try:
-        session = onnxruntime.InferenceSession(str(engine), options, providers=providers, enable_fallback=False)
+        session = onnxruntime.InferenceSession(data, options, providers=providers, enable_fallback=False)
     except Exception as error:
         raise EngineError(
             f"{engine}: expected an ONNX model, but ONNX Runtime cannot load it: {reason(error)}"
@@ -108,7 +114,10 @@ def open_session(onnxruntime: Any, engine: Path, options: Any, providers: list[A
 
 def read_card(session: Any, engine: Path) -> Card:
     """The card in the file; EngineError where it has none, or other inputs and outputs than ours."""
-    text = session.get_modelmeta().custom_metadata_map.get(KEY)
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(KEY)
+    except UnicodeDecodeError:
+        raise EngineError(f"{engine}: its metadata are no text; export it again with pnen-export") from None
     if text is None:
         raise EngineError(
             f"{engine}: an ONNX model without a PNEN card (metadata_props[{KEY!r}]); make it with pnen-export"

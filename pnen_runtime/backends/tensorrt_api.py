@@ -65,10 +65,10 @@ def load_engine(trt: Any, log: Any, plan: bytes, version_compatible: bool) -> tu
 class Contexts:
     """Makes execution contexts whose scratch memory is ours, so that it is as large as the shape and not the profile.
 
-    With TensorRT-RTX they also share its cache of compiled kernels, which is kept in the file `kernels`.
+    With TensorRT-RTX they also share its cache of compiled kernels, which is kept in the file `kernels`, if any.
     """
 
-    def __init__(self, trt: Any, engine: Any, kernels: Path):
+    def __init__(self, trt: Any, engine: Any, kernels: Path | None):
         self._trt, self._engine, self._kernels = trt, engine, kernels
         self.owns_graphs = False  # whether the library itself keeps CUDA graphs
         self._config: Any = None
@@ -78,7 +78,7 @@ class Contexts:
             self._config = engine.create_runtime_config()
             self._config.set_execution_context_allocation_strategy(self._strategy.USER_MANAGED)
             self._cache = self._config.create_runtime_cache()
-            with suppress(OSError):
+            if kernels is not None and kernels.is_file():
                 self._cache.deserialize(kernels.read_bytes())  # of another GPU or version: it stays empty
             self._config.set_runtime_cache(self._cache)
             if hasattr(trt, "CudaGraphStrategy"):
@@ -111,7 +111,7 @@ class Contexts:
 
     def keep_kernels(self) -> None:
         """Write what TensorRT-RTX compiled, so that the next start need not; a folder that refuses is no failure."""
-        if self._cache is not None:
+        if self._cache is not None and self._kernels is not None:
             with suppress(OSError):
                 data = bytes(memoryview(self._cache.serialize()))
                 if not self._kernels.is_file() or self._kernels.read_bytes() != data:

@@ -1,7 +1,6 @@
 """The classical filters by name, and their results as 8-bit targets."""
 
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any, get_args
@@ -26,6 +25,9 @@ VERSIONS = {
 ROUNDING = "round(clip(255 x, 0, 255))"  # of every 8-bit target, for its metadata
 
 
+LARGEST = 1e9  # of a setting; none of them means anything there
+
+
 def resolve(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """All settings of the filter, its defaults filled in; UsageError for a filter or a setting that cannot be."""
     if name not in FILTERS:
@@ -41,7 +43,7 @@ def resolve(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 def _setting(name: str, parameter: inspect.Parameter, value: Any) -> Any:
     """The value as its parameter's type; UsageError where it does not fit."""
     kind, choices = type(parameter.default), get_args(parameter.annotation)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LARGEST
     if value in choices or (number and not choices and (kind is float or value == int(value))):
         return kind(value)
     what = {int: "a whole number from 0", float: "a number from 0"}.get(kind, f"one of {', '.join(choices)}")

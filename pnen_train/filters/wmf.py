@@ -90,6 +90,6 @@ def opencv() -> Any:
         import cv2
         import cv2.ximgproc
     except ImportError as error:
-        what = "backend opencv of filter wmf needs OpenCV with its contributed modules"
+        what = "OpenCV with its contributed modules is not there"
         raise BackendMissing(f"{what}; install it with: pip install opencv-contrib-python-headless") from error
     return cv2

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
+import torch
 from torch import nn
 
 from pnen_runtime.errors import UsageError
@@ -19,6 +20,8 @@ from .size import count_parameters
 
 __all__ = ["MODELS", "build", "count_parameters"]
 
+MOST_PARAMETERS = 2**28  # ten times the largest network of the paper, RDN
+LARGEST, LONGEST = 2**16, 64  # of a number among the settings, and of several of them
 MODELS: dict[str, tuple[type, type[nn.Module]]] = {
     "pnen": (PNENConfig, PNEN),
     "djf": (DJFConfig, DJF),
@@ -51,12 +54,19 @@ def build(name: str, settings: Mapping[str, Any]) -> nn.Module:
         config = config_class(**settings)
     except ValueError as error:
         raise UsageError(f"network {name}: {error}") from error
+    with torch.device("meta"):  # where a network takes no memory
+        parameters = count_parameters(network(config))
+    if parameters > MOST_PARAMETERS:
+        raise UsageError(f"network {name}: expected at most {MOST_PARAMETERS:,} parameters, got {parameters:,}")
     return network(config)
 
 
 def _is_a(kind: Any, value: Any) -> bool:
     """Whether a value is of this kind: int, bool, str, several of them, or a tuple of (whole) numbers."""
-    if isinstance(value, tuple):
+    parts = value if isinstance(value, tuple) else (value,)
+    if len(parts) > LONGEST or any(type(part) in (int, float) and not abs(part) <= LARGEST for part in parts):
+        return False
+    if isinstance(value, tuple) or get_origin(kind) is tuple:
         kinds = {tuple[int, ...]: (int,), tuple[float, ...]: (int, float)}.get(kind, ())
-        return all(type(part) in kinds for part in value) and bool(kinds)
+        return isinstance(value, tuple) and bool(kinds) and all(type(part) in kinds for part in value)
     return type(value) in (get_args(kind) or (kind,))

@@ -46,7 +46,8 @@ class Entry(nn.Conv2d):
         inputs = picture if strength is None else torch.cat([picture, self.encoded(strength).to(picture.dtype)], 1)
         if not self.plain:
             inputs = F.pad(inputs, (self.grid, 2 * self.grid - 1) * 2, mode="replicate")
-        with torch.autocast(inputs.device.type, enabled=False):  # differences of one level are lost in bfloat16
+        device = "cpu" if inputs.is_meta else inputs.device.type  # without data operations are only counted
+        with torch.autocast(device, enabled=False):  # differences of one level are lost in bfloat16
             return F.conv2d(inputs, self.kernels(), self.bias, self.stride, self.padding)
 
     def kernels(self) -> Tensor:
@@ -55,6 +56,18 @@ class Entry(nn.Conv2d):
             return self.weight
         picture, strength = self.weight.split([self.picture_channels, self.in_channels - self.picture_channels], 1)
         return torch.cat([picture - picture.mean((2, 3), keepdim=True), strength], 1)
+
+    @torch.no_grad()
+    def balance(self) -> None:
+        """Start with differences and strengths that count alike: He's weights suit neither of them.
+
+        Differences between neighbours are about a fifth of what pixels are; and a map of strengths, added up over a
+        whole kernel, would drown them.
+        """
+        if self.equivariant:
+            self.weight[:, : self.picture_channels] *= 5
+        if self.strengths:
+            self.weight[:, self.picture_channels :] /= self.weight[0, 0].numel()
 
     def encoded(self, strength: Tensor) -> Tensor:
         """A map of strengths in the filter's unit as the network sees it, in [-1, 1]."""

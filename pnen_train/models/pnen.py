@@ -33,6 +33,7 @@ class PNENConfig:
     grid: int = 1  # pixels a side that one place of the feature maps stands for; from 2 all runs on fewer of them
     strengths: tuple[float, ...] = ()  # the least and the most of an adjustable network; empty: it has one strength
     strength_scale: str = "log"  # how the network sees a strength: by its logarithm, or "linear"
+    leak: float = 0.0  # slope of the activations below 0, which keeps them from dying; 0: ReLU, as in the paper
     equivariant: bool = False  # the entry sees differences only: a constant added to the picture comes out added
     init: str = (
         "identity"  # start as the identity: He, but zeros where a branch ends; "he", "author" (the authors' code)
@@ -60,19 +61,25 @@ class PNENConfig:
             raise ValueError(f"expected strength_scale to be one of {SCALES}, got {self.strength_scale!r}")
         if self.strengths and self.strengths[0] < 0 + (self.strength_scale == "log") * 1e-9:
             raise ValueError(f"expected strengths above 0 on a log scale, from 0 on a linear one, got {self.strengths}")
+        if not 0 <= self.leak < 1:
+            raise ValueError(f"expected a leak from 0 to below 1, got {self.leak}")
         if self.init not in ("he", "author", "identity"):
             raise ValueError(f'expected init "he", "author" or "identity", got "{self.init}"')
+
+
+def activation(leak: float) -> nn.Module:
+    return nn.LeakyReLU(leak, inplace=True) if leak else nn.ReLU(inplace=True)
 
 
 class DilatedResidual(nn.Module):
     """x + conv(relu(bn(conv(x)))), both 3×3 convolutions with the same dilation."""
 
-    def __init__(self, channels: int, dilation: int, bias: bool = False):
+    def __init__(self, channels: int, dilation: int, bias: bool = False, leak: float = 0.0):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, bias=bias),
             nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
+            activation(leak),
             nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, bias=bias),
         )
 
@@ -83,12 +90,12 @@ class DilatedResidual(nn.Module):
 class Exit(nn.Sequential):
     """Three convolutions from features to the residual image of one stage."""
 
-    def __init__(self, channels: int, image_channels: int, last_kernel: int = 3):
+    def __init__(self, channels: int, image_channels: int, last_kernel: int = 3, leak: float = 0.0):
         super().__init__(
             nn.Conv2d(channels, channels, 3, padding=1),
-            nn.ReLU(inplace=True),
+            activation(leak),
             nn.Conv2d(channels, channels, 3, padding=1),
-            nn.ReLU(inplace=True),
+            activation(leak),
             nn.Conv2d(channels, image_channels, last_kernel, padding=last_kernel // 2),
         )
 
@@ -124,14 +131,14 @@ class PNEN(nn.Module):
             )
 
         def dilated() -> nn.Module:
-            return nn.Sequential(*(DilatedResidual(c, d, config.dilated_bias) for d in config.dilations))
+            return nn.Sequential(*(DilatedResidual(c, d, config.dilated_bias, config.leak) for d in config.dilations))
 
         leaving = config.image_channels * config.grid**2
         self.entry = Entry(config.image_channels, c, config.grid, config.strengths, config.strength_scale,
                            config.equivariant, config.entry_bias)  # fmt: skip
         self.dilated = nn.ModuleList(dilated() for _ in stages)
         self.blocks = nn.ModuleList(block(stage) for stage in stages)
-        self.exits = nn.ModuleList(Exit(c, leaving, config.exit_kernel) for _ in stages)
+        self.exits = nn.ModuleList(Exit(c, leaving, config.exit_kernel, config.leak) for _ in stages)
         self.output_weights = nn.Parameter(torch.full((config.stages,), 1 / config.stages))
         self.apply(self._initialise)
 
@@ -142,6 +149,8 @@ class PNEN(nn.Module):
             nn.init.normal_(module.weight, 0, 0.02) if author else nn.init.kaiming_normal_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+            if isinstance(module, Entry):
+                module.balance()
         elif isinstance(module, nn.BatchNorm2d) and author:
             nn.init.normal_(module.weight, 1, 0.02)
         elif isinstance(module, PyramidNonLocal) and author:

@@ -25,6 +25,12 @@ NETWORKS = {
     "without block": {"scales": []},
     "grey": {"stages": 1, "image_channels": 1, "scales": [2]},
     "tiling": {"stages": 1, "scales": [2, 8], "block_kernel": "stride", "query_per_scale": True, "block_bias": True},
+    "adjustable": {"grid": 2, "scales": [8], "equivariant": True, "strengths": [0.002, 0.2]},
+    "adjustable thirds": {"grid": 3, "scales": [6], "strengths": [0.5, 75.0], "strength_scale": "linear"},
+    "adjustable halves": {"grid": 2, "scales": [], "equivariant": True, "strengths": [0.002, 0.2], "stages": 1},
+    "adjustable pixels": {"scales": [], "strengths": [0.002, 0.2], "stages": 1},
+    "quarters": {"grid": 4, "scales": [8], "stages": 1},
+    "equivariant": {"scales": [4], "equivariant": True, "stages": 1},
 }
 BLOCKS = {"scales": [2, 4], "key_channels": 6, "value_channels": 5, "before": [2]}
 OTHERS = {  # by name of the network or of a preset
@@ -100,6 +106,22 @@ def network():
 
 
 @pytest.fixture(scope="session")
+def given():
+    """given(model, batch, height, width) → what the network takes: an image, and strengths where it is adjustable."""
+
+    def make(model: torch.nn.Module, batch: int = 2, height: int = 37, width: int = 53) -> list[torch.Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        image = torch.rand(batch, model.config.image_channels, height, width, generator=generator)
+        strengths = getattr(model.config, "strengths", ())
+        if not strengths:
+            return [image]
+        (least, most), shares = strengths, torch.rand(batch, 1, height, width, generator=generator)
+        return [image, least + (most - least) * shares**3]
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def graph():
     """graph(network, precision, target) → its ONNX graph, exported once."""
     made: dict = {}
@@ -116,13 +138,13 @@ def graph():
 
 @pytest.fixture(scope="session")
 def session():
-    """session(graph) → what ONNX Runtime computes with it, as a function of a batch."""
+    """session(graph) → what ONNX Runtime computes with it, as a function of a batch, and of strengths."""
 
     def open_session(graph):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = 1, 4
         opened = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        return lambda batch: opened.run(["smooth"], {"image": batch})[0]
+        return lambda *given: opened.run(["smooth"], dict(zip(("image", "strength"), given, strict=False)))[0]
 
     return open_session
 

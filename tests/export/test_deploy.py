@@ -8,16 +8,17 @@ from pnen_export.deploy import Deployed
 from pnen_train.models.pnb import PyramidNonLocal
 
 NAMES = ["pyramid", "wide keys", "wang", "last stage only", "without block", "grey", "tiling", "djf", "ceilnet",
-         "ceilnet_single", "resnet", "rdn", "memnet"]  # fmt: skip
+         "ceilnet_single", "resnet", "rdn", "memnet", "adjustable", "adjustable thirds", "adjustable halves",
+         "adjustable pixels", "quarters", "equivariant"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("equal_heads", [False, True])
-def test_gives_the_final_image_of_the_trained_network(network, name, equal_heads):
+def test_gives_the_final_image_of_the_trained_network(network, given, name, equal_heads):
     model = network(name)
-    x = torch.rand(2, model.config.image_channels, 37, 53)
+    x = given(model)
     with torch.inference_mode():
-        torch.testing.assert_close(Deployed(model, equal_heads=equal_heads)(x), model(x)[-1], atol=2e-5, rtol=1e-5)
+        torch.testing.assert_close(Deployed(model, equal_heads=equal_heads)(*x), model(*x)[-1], atol=2e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -39,12 +40,12 @@ def test_attention_shows_in_the_pictures_that_are_compared(network, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_half_precision_errs_little_and_gives_single_precision(network, name):
+def test_half_precision_errs_little_and_gives_single_precision(network, given, name):
     model = network(name)
-    x = torch.rand(1, model.config.image_channels, 16, 19)
+    x = given(model, 1, 16, 19)
     with torch.inference_mode():
-        result = Deployed(model, "fp16")(x)
-        torch.testing.assert_close(result, model(x)[-1], atol=2 / 255, rtol=0)
+        result = Deployed(model, "fp16")(*x)
+        torch.testing.assert_close(result, model(*x)[-1], atol=2 / 255, rtol=0)
     assert result.dtype == torch.float32
 
 

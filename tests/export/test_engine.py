@@ -10,8 +10,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from pnen_export.deploy import Deployed
 from pnen_export.engine import build_engine, sidecar
 from pnen_export.engine_command import engine_report, make_engine
+from pnen_export.onnx_graph import export_graph
 from pnen_export.profiles import read_profile
 from pnen_export.record import make_card
 from pnen_runtime.backends import open_backend
@@ -19,6 +21,7 @@ from pnen_runtime.card import KEY, Card
 from pnen_runtime.cuda.driver import first_gpu
 from pnen_runtime.engine_file import read_engine
 from pnen_runtime.errors import BackendMissing, EngineError, ParityError, UsageError
+from pnen_train.models import build
 
 TILES = read_profile("1x16x16,4x64x64,4x64x64")
 
@@ -85,6 +88,23 @@ def test_proves_half_precision_and_fused_attention(rtx, exported, tmp_path):
     assert built["half_share"]["weights"] > 0.99 and built["half_share"]["graph"] == 1
     assert built["attention_fused"] == [True]
     assert "attention fused" in engine_report(card)[1]
+
+
+@pytest.mark.rtx
+@pytest.mark.parametrize(("scales", "fused"), [([8], [None, True]), ([], [None, None])])
+def test_an_adjustable_network_takes_its_strengths_at_every_size_and_is_fused(rtx, checkpoint, tmp_path, scales, fused):
+    settings = {"channels": 32, "stages": 1, "key_channels": 16, "value_channels": 32, "scales": scales}
+    coarse = {"grid": 2, "equivariant": True, "strengths": [0.002, 0.2]}
+    model = build("pnen", settings | coarse).eval()
+    made = make_card(checkpoint(model, task={"filter": "l0", "strength": 0.02}))
+    graph = export_graph(Deployed(model, "fp16", equal_heads=True), 3, "onnx")
+    file = save(graph, replace(made, precision="fp16"), tmp_path / "model.fp16.onnx")
+    sizes = [read_profile("1x16x16,8x96x96,8x96x96"), read_profile("1x16x16,1x512x512,1x512x512")]
+    card = build_engine(rtx, file, tmp_path / "model.engine", profiles=sizes)
+    assert card.strength["default"] == 0.02 and card.engine["built"]["half_share"]["graph"] == 1
+    assert card.engine["built"]["attention_fused"] == fused
+    assert all(memory < 1.1e8 for memory in card.engine["built"]["activation_bytes"])
+    assert read_engine(tmp_path / "model.engine").card.strength == card.strength
 
 
 @pytest.mark.rtx

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from dataclasses import replace
+from hashlib import sha256
 from types import SimpleNamespace
 
 import onnx
@@ -125,17 +126,34 @@ def test_precision_is_refused_on_either_side_of_one_half():
 def test_the_cache_gives_back_what_is_whole_and_forgets_the_oldest(tmp_path, monkeypatch):
     monkeypatch.setattr(engine_cache, "KEPT", 3)
     for number in range(5):
-        engine_cache.keep_engine(tmp_path, f"key{number}", b"plan%d" % number, CARD)
+        engine_cache.keep_engine(tmp_path, f"key{number}", b"plan%d" % number, card_of(b"plan%d" % number))
         old = time.time() - 1000 + number
         os.utime(tmp_path / f"key{number}.engine", (old, old))
         if number == 3:
-            assert engine_cache.find_engine(tmp_path, "key2") == (b"plan2", CARD)  # used now, so it stays
+            assert engine_cache.find_engine(tmp_path, "key2") == (b"plan2", card_of(b"plan2"))  # used now, so it stays
     assert sorted(path.name for path in tmp_path.glob("*.engine")) == ["key2.engine", "key3.engine", "key4.engine"]
     assert len(list(tmp_path.iterdir())) == 6
     assert engine_cache.find_engine(tmp_path, "key0") is None
-    for broken in ('{"card": 1}', "", "[]", '{"sha256": "", "card": {}}'):
+    good = (tmp_path / "key4.json").read_text()
+    torn = ["", "[]", '{"card": 1}', "[" * 90_000, '{"a":' * 90_000, "\0", good[:99]]
+    for broken in (*torn, CARD.to_json(), good.replace("key4", "key3"), good.replace('"engine"', '"motor"')):
         (tmp_path / "key4.json").write_text(broken)
         assert engine_cache.find_engine(tmp_path, "key4") is None
+
+
+def card_of(plan: bytes) -> Card:
+    """The card that is kept with this plan."""
+    return replace(CARD, engine={"flavour": "rtx", "built": {"plan_sha256": sha256(plan).hexdigest()}})
+
+
+def test_a_plan_that_was_swapped_is_not_taken(tmp_path):
+    for key in ("one", "two"):
+        engine_cache.keep_engine(tmp_path, key, key.encode(), card_of(key.encode()))
+    (tmp_path / "one.engine").write_bytes(b"two")
+    assert engine_cache.find_engine(tmp_path, "one") is None
+    (tmp_path / "one.json").write_bytes((tmp_path / "two.json").read_bytes())
+    assert engine_cache.find_engine(tmp_path, "one") is None
+    assert engine_cache.find_engine(tmp_path, "two") is not None
 
 
 def test_a_cache_that_cannot_be_written_is_no_failure(tmp_path):

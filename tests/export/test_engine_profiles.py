@@ -5,7 +5,16 @@ from types import SimpleNamespace
 import pytest
 
 from pnen_export.builder_api import element_limit
-from pnen_export.profiles import KEY_LIMIT, Profile, Shape, attention_fused, check_profiles, most_keys, read_profile
+from pnen_export.profiles import (
+    KEY_LIMIT,
+    Profile,
+    Shape,
+    attention_fused,
+    check_profiles,
+    most_elements,
+    most_keys,
+    read_profile,
+)
 from pnen_export.profiles import tile_profile as tiles
 from pnen_runtime.card import Card
 from pnen_runtime.errors import UsageError
@@ -101,12 +110,34 @@ def test_fusion_is_judged_right_for_every_engine_that_was_measured(channels, sca
     assert all(attention_fused(own, up_to(shape), megabytes * 10**6) is False for megabytes in unfused)
 
 
+# Adjustable networks of 32 channels on half the grid; 48, 124 and 118 would be the activations without attention.
+@pytest.mark.parametrize(
+    ("shape", "fused", "unfused"), [("4x256x256", [62], [180, 310]), ("1x512x512", [58], [570, 1100])]
+)
+def test_fusion_on_a_coarse_grid_is_judged_by_its_places(shape, fused, unfused):
+    own = card(config={"channels": 32, "key_channels": 16, "scales": [8], "grid": 2})
+    assert all(attention_fused(own, up_to(shape), megabytes * 10**6) is True for megabytes in fused)
+    assert all(attention_fused(own, up_to(shape), megabytes * 10**6) is False for megabytes in unfused)
+    assert attention_fused(own, up_to("8x96x96"), 41 * 10**6) is None  # 144 keys, too few to be seen
+
+
+def test_a_coarse_grid_makes_smaller_tensors():
+    for grid, scale, elements in ((1, 8, 608**2 * 76**2), (2, 8, 304**2 * 76**2), (3, 6, 203**2 * 102**2)):
+        own = card(config={"channels": 32, "scales": [scale], "grid": grid})
+        assert most_elements(own, Shape(1, 608, 608)) == elements
+    without = card(config={"channels": 8, "scales": [], "grid": 4}, strength={"least": 1, "most": 2})
+    assert most_elements(without, Shape(2, 64, 64)) == 2 * 64 * 64 * 4  # the picture with its strengths
+
+
 def test_fusion_is_not_judged_where_scores_cannot_be_seen():
     assert attention_fused(card(), up_to("48x48"), 10**8) is None  # kernels take more beside the scores
     assert attention_fused(card(), up_to("1080x1920"), 10**9) is None  # the builder's count wraps
     assert attention_fused(card(config={"scales": []}), up_to("8x96x96"), 10**8) is None
     by_8 = card(config={"scales": [8]}, live_maps=45)
     assert attention_fused(by_8, up_to("8x96x96"), 10**8) is None  # features hide them, as in RDN
+    single = card(config={"scales": [2, 4, 8], "channels": 8, "key_channels": 8}, precision="fp32")
+    assert attention_fused(single, up_to("4x64x64"), 10**8) is None  # not measured, so only what is plain is said
+    assert attention_fused(card(precision="fp32"), up_to("8x96x96"), 15 * 10**8) is False
 
 
 LIMIT = 2**31 - 1

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from pnen_export import lowering
@@ -101,13 +100,16 @@ def as_read(model: onnx.ModelProto) -> onnx.ModelProto:
     return read
 
 
-def small(name: str) -> tuple[int, int, int, int]:
-    """Neither square nor even, and two of them."""
-    return 2, 1 if name in ("grey", "rdn", "memnet") else 3, 37, 53
+def random_inputs(model: onnx.ModelProto) -> list[np.ndarray]:
+    """Neither square nor even, and two of each."""
+    random = np.random.default_rng(0)
+    channels = [entry.type.tensor_type.shape.dim[1].dim_value for entry in model.graph.input]
+    return [random.random((2, count, 37, 53), np.float32) for count in channels]
 
 
 KINDS = ["pyramid", "wide keys", "wang", "last stage only", "without block", "grey", "tiling",
-         "djf", "ceilnet", "ceilnet_single", "resnet", "rdn", "memnet"]  # fmt: skip
+         "djf", "ceilnet", "ceilnet_single", "resnet", "rdn", "memnet",
+         "adjustable", "adjustable thirds"]  # fmt: skip
 
 
 def test_every_network_is_among_the_kinds():
@@ -119,8 +121,8 @@ def test_every_network_is_among_the_kinds():
 def test_the_importer_of_8_6_reads_all_of_a_file_and_it_computes_the_same(graph, session, name, precision):
     model = graph(name, precision)
     assert complaints(model) == []
-    image = np.random.default_rng(0).random(small(name), np.float32)
-    np.testing.assert_array_equal(session(as_read(model))(image), session(model)(image))
+    given = random_inputs(model)
+    np.testing.assert_array_equal(session(as_read(model))(*given), session(model)(*given))
 
 
 def test_operators_that_came_after_opset_17_are_not_on_the_list():
@@ -135,28 +137,4 @@ def test_shapes_as_the_exporter_writes_them_would_be_misread(network, session, m
     exported = export_graph(Deployed(model, equal_heads=True), model.config.image_channels, "onnx")
     assert set(complaints(exported)) == {"Shape with start", "Shape with end"}
     with pytest.raises(Exception, match="ONNXRuntimeError"):
-        session(as_read(exported))(np.zeros(small(name), np.float32))
-
-
-class CoarseGrid(torch.nn.Module):
-    """What a network on a coarse grid with a strength is made of."""
-
-    def __init__(self):
-        super().__init__()
-        self.entry, self.leave = torch.nn.Conv2d(4, 8, 6, stride=2), torch.nn.Conv2d(8, 12, 3, padding=1)
-
-    def forward(self, image):  # (B, 3, H, W) → the same
-        strength = image[:, :1, :1, :1].clamp(0.1, 1.0).log() * 0.5 + 1
-        x = torch.cat([image, strength.expand(-1, -1, *image.shape[2:])], dim=1)
-        x = self.leave(self.entry(torch.nn.functional.pad(x, (2, 3, 2, 3), mode="replicate")))
-        return image + torch.nn.functional.pixel_shuffle(x, 2)[..., : image.shape[2], : image.shape[3]]
-
-
-def test_a_coarse_grid_and_a_strength_can_be_read_too(session):
-    torch.manual_seed(0)
-    model = export_graph(CoarseGrid(), 3, "onnx")
-    used = {node.op_type for node in model.graph.node}
-    assert {"Pad", "Clip", "Log", "Concat", "DepthToSpace", "Slice", "Shape", "Gather", "Expand"} <= used
-    assert complaints(model) == []
-    image = np.random.default_rng(0).random((2, 3, 37, 53), np.float32)
-    np.testing.assert_array_equal(session(as_read(model))(image), session(model)(image))
+        session(as_read(exported))(*random_inputs(exported))

@@ -7,28 +7,31 @@ from pnen_export.deploy import Deployed
 from pnen_export.rounding import rounded, stored_in_half
 
 
-@pytest.mark.parametrize("name", ["pyramid", "wang", "without block", "djf", "ceilnet", "resnet", "rdn", "memnet"])
-def test_errs_as_much_as_a_network_in_half(network, name):
+@pytest.mark.parametrize("name", ["pyramid", "wang", "without block", "djf", "ceilnet", "resnet", "rdn", "memnet",
+                                  "adjustable", "adjustable thirds", "quarters"])  # fmt: skip
+def test_errs_as_much_as_a_network_in_half(network, given, name):
     model = network(name)
-    x = torch.rand(1, model.config.image_channels, 16, 16)
+    x = given(model, 1, 16, 16)
     half, simulated = Deployed(model, "fp16"), Deployed(model, "fp16").float()
     with torch.inference_mode():
-        exact, real, unrounded = model(x)[-1], half(x), simulated(x)
+        exact, real, unrounded = model(*x)[-1], half(*x), simulated(*x)
         with stored_in_half(simulated.network):
-            found = simulated(x)
+            found = simulated(*x)
     error, expected = (found - exact).square().mean().sqrt(), (real - exact).square().mean().sqrt()
     assert 0.5 * expected < error < 2 * expected
     assert not torch.equal(found, unrounded)
 
 
-@pytest.mark.parametrize("name", ["pyramid", "without block"])
-def test_every_layer_gives_half_values(network, name):
-    deployed, seen = Deployed(network(name), "fp16").float(), []
+@pytest.mark.parametrize("name", ["pyramid", "without block", "adjustable"])
+def test_every_layer_gives_half_values(network, given, name):
+    model = network(name)
+    deployed, seen = Deployed(model, "fp16").float(), []
     with stored_in_half(deployed.network), torch.inference_mode():
         for path, layer in deployed.network.named_modules():
             if path and next(layer.children(), None) is None:
                 layer.register_forward_hook(lambda _, inputs, output: seen.extend([*inputs, output]))
-        deployed(torch.rand(1, 3, 16, 16))
+        deployed(*given(model, 1, 16, 16))
+    seen = [part for part in seen if part is not None]  # the strength of a network that has one
     assert len(seen) > 20
     assert all(torch.equal(part, rounded(part)) for part in seen)
 

@@ -89,7 +89,7 @@ def test_a_result_that_cannot_be_written_is_one_line(model, picture, tmp_path, n
 @pytest.mark.parametrize(
     ("options", "code", "says"),
     [(["--model", "l9"], 2, "no model 'l9'"), (["--tile", "8"], 2, "at least 16"), (["--tile", "x"], 2, '"whole"'),
-     (["--backend", "tensorrt"], 5, "--engine tensorrt"), (["--backend", "onnxruntime-cuda"], 4, "has no CUDA"),
+     (["--backend", "tensorrt"], 2, "--engine tensorrt"), (["--backend", "onnxruntime-cuda"], 4, "has no CUDA"),
      (["--mix", "2"], 2, "mix"), (["--nonsense"], 2, "nonsense")],
 )  # fmt: skip
 def test_wrong_options_have_their_exit_code(model, picture, tmp_path, options, code, says):

@@ -59,13 +59,44 @@ def test_a_sidecar_of_another_engine_is_not_believed(plan):
     assert read_engine(path).card.engine == BUILT
 
 
-@pytest.mark.parametrize("share", [0.2, 0.9, 0.999])
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.2])
 def test_a_truncated_engine_is_told_by_its_sidecar(plan, share):
     path = plan()
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
     with pytest.raises(EngineError, match=r"truncated.*pnen-export .*model.fp16.onnx --engine tensorrt --tiles 8"):
         read_engine(path)
+
+
+@pytest.mark.parametrize("smaller", [0, 1, 150])
+def test_a_new_engine_beside_the_sidecar_of_the_one_before_is_good(plan, smaller):
+    """As a kill between the two leaves it, or a copy of the engine alone."""
+    path = plan()
+    path.write_bytes(path.read_bytes()[: -smaller or None] + b"new" * (smaller == 0))
+    found = read_engine(path)
+    assert found.card.engine == BUILT and "its sidecar is of another plan" in found.doubt
+    sidecar(path).unlink()
+    assert read_engine(path).doubt == ""
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b"\xff\xfe", b"[" * 99999, b"1" * 9999, b"null", b'{"format": 1}', b"{}" + bytes(2**21)]
+)
+def test_an_odd_sidecar_blocks_no_engine(plan, content):
+    path = plan()
+    sidecar(path).write_bytes(content)
+    assert read_engine(path).card.engine == BUILT
+    text = path.read_bytes()
+    sidecar(path).write_bytes(b'{"format":1,"network":"a","task":{},"engine":{"built":' + content[:99] + b"}}")
+    assert read_engine(path).card.engine == BUILT and path.read_bytes() == text
+
+
+def test_a_plan_full_of_beginnings_of_cards_is_refused_soon(tmp_path):
+    path = tmp_path / "model.engine"
+    for inside in (b'{"network":', b'{"network":' + b"[" * 8000):
+        path.write_bytes(b"ptrt" + inside * (10**6 // len(inside)))
+        with pytest.raises(EngineError, match="no PNEN model card"):
+            read_engine(path)
 
 
 @pytest.mark.parametrize(("content", "says"), [(b"", "something else"), (b"PK\3\4" + bytes(50), "something else"),

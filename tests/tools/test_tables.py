@@ -184,8 +184,8 @@ def test_table4_scores_every_set_as_evaluate_does(trained, grey, call, row_of):
     told = evaluated(plain, grey, "whole")
     assert row_of(result.output, "doing nothing (noisy)")[2] == told["doing nothing (noisy)"]
     label = "channels 4, dense layers 1, blocks"
-    assert row_of(result.output, f"RDN, {label} 2")[1:] == [told["rdn, tile whole"], "*30.60 / 0.8651*"]
-    assert row_of(result.output, f"RDN, deeper, {label} 3")[2] == "*30.62 / 0.8662*"
+    assert row_of(result.output, f"RDN, {label} 2")[2:] == [told["rdn, tile whole"], "*30.60 / 0.8651*"]
+    assert row_of(result.output, f"RDN, deeper, {label} 3")[3] == "*30.62 / 0.8662*"
     found = row_of(result.output, f"RDN w/ PNB, {label} 2, before 1")
     told = evaluated(blocks, grey, 96, "--tile-step", 40, "--blend", "uniform")
     assert found[2:] == [told["rdn, tile 96"], "*30.72 / 0.8689*"]

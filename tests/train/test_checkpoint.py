@@ -103,11 +103,11 @@ def test_a_torn_file_is_refused(tmp_path_factory, cut, noise):
         ([1, 2], "got list"),
         (torch.ones(3), "got Tensor"),
         ({"format": 2}, "another format than 1"),
-        ({"format": 1, "network": "pnen"}, "its config is missing or of another kind"),
-        ({"format": 1, "network": 3, "config": {}}, "its network is missing or of another kind"),
+        ({"format": 1, "network": "pnen"}, "got object missing required field config"),
+        (GOOD | {"network": 3}, "got network = 3: expected str, got int"),
         (GOOD | {"weights": {"a": 1}}, "not all tensors"),
-        (GOOD | {"resume": 1}, "its resume"),
-        (GOOD | {"step": "7"}, "its step"),
+        (GOOD | {"resume": 1}, "got resume = 1: expected object, got int"),
+        (GOOD | {"step": "7"}, "got step = '7': expected int, got str"),
     ],
 )  # fmt: skip
 def test_other_contents_are_refused_with_what_they_are(tmp_path, found, message):

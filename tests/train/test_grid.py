@@ -103,10 +103,11 @@ def test_full_size_pnen_is_unchanged():
 
 
 @pytest.mark.parametrize("settings", [
-    {"grid": 3, "scales": [8]}, {"grid": 0}, {"grid": 9, "scales": []}, {"strengths": [0.2]},
+    {"grid": 3, "scales": [8]}, {"grid": 0}, {"leak": 1.0}, {"leak": -0.1}, {"grid": 9, "scales": []},
+    {"strengths": [0.2]},
     {"strengths": [0.2, 0.1]}, {"strengths": [0, 1]}, {"strength_scale": "root"},
     {"strengths": [-1, 1], "strength_scale": "linear"}, {"strengths": ["a", "b"]},
 ])  # fmt: skip
 def test_impossible_settings_are_refused(settings):
-    with pytest.raises(UsageError, match="grid|strength"):
+    with pytest.raises(UsageError, match="grid|strength|leak"):
         build("pnen", settings)

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from pnen_export.deploy import strengths_of
 from pnen_export.record import make_card
 from pnen_runtime.backends.ort import import_onnxruntime
 from pnen_runtime.errors import BackendMissing
+from pnen_runtime.strength import batch_strength
 from pnen_train.checkpoint import load_checkpoint
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -64,24 +66,30 @@ class TorchBackend:
         if self.device == "cuda":
             self.device_milliseconds = self._device_milliseconds
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        return self._forward(torch.from_numpy(batch).to(self.device)).cpu().numpy()
+    def run(self, batch: np.ndarray, strength: np.ndarray | None = None) -> np.ndarray:
+        return self._forward(*self._given(torch.from_numpy(batch), strength)).cpu().numpy()
+
+    def _given(self, batch: Tensor, strength: np.ndarray | None = None) -> list[Tensor]:
+        """What the network takes, on its device: of an adjustable one with strengths, by default the card's."""
+        wanted = batch_strength(self.card, tuple(batch.shape), strength)
+        maps = [] if wanted is None else [torch.as_tensor(wanted).expand(len(batch), 1, *batch.shape[2:])]
+        return [part.to(self.device) for part in (batch, *maps)]
 
     @torch.inference_mode()
-    def _forward(self, batch: Tensor) -> Tensor:
+    def _forward(self, *given: Tensor) -> Tensor:
         if not self._naive:
-            return self._network(batch)[-1].float()
+            return self._network(*given)[-1].float()
         with naive_attention():
-            return self._network(batch)[-1].float()
+            return self._network(*given)[-1].float()
 
     def _device_milliseconds(self, shape: tuple[int, int, int], repeats: int) -> list[float]:
         """The network's own time for a (B, H, W) batch that is on the GPU already, for each repeat."""
-        batch = torch.rand(shape[0], self.card.channels, *shape[1:], device=self.device)
+        given = self._given(torch.rand(shape[0], self.card.channels, *shape[1:]))
         times = []
         for repeat in range(repeats + 1):
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             begin.record()
-            self._forward(batch)
+            self._forward(*given)
             end.record()
             end.synchronize()
             if repeat:
@@ -97,10 +105,11 @@ def count_flops(model: nn.Module, shape: tuple[int, int, int]) -> int:
 
     Those that the trained network asks for, whatever a way adds or saves: no padded channels, no softmax.
     """
-    channels = model.config.image_channels
+    channels, strengths = model.config.image_channels, [1] * bool(strengths_of(model))
     counter = FlopCounterMode(display=False)
     with torch.inference_mode(), naive_attention(), counter:
-        deepcopy(model).to("meta")(torch.empty(shape[0], channels, *shape[1:], device="meta"))
+        ends = [channels, *strengths]
+        deepcopy(model).to("meta")(*(torch.empty(shape[0], end, *shape[1:], device="meta") for end in ends))
     return counter.get_total_flops()
 
 

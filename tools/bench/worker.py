@@ -57,9 +57,9 @@ class Run:
             self.call = Smoother(job["model"], backend=self.backend, tile=tile, memory=10**9).run
         return {"info": self.backend.info, "device": "cuda" if self.on_device else "cpu"}
 
-    def _run_timed(self, batch: np.ndarray) -> np.ndarray:
+    def _run_timed(self, *given: np.ndarray) -> np.ndarray:
         start = perf_counter()
-        smooth = self._run(batch)
+        smooth = self._run(*given)
         self.network_ms += 1e3 * (perf_counter() - start)
         return smooth
 

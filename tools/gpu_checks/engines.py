@@ -17,10 +17,10 @@ from PIL import Image
 
 from pnen_export.builder_api import find_tensorrt
 from pnen_export.engine import build_engine
-from pnen_export.engine_cache import cache_folder
 from pnen_export.onnx_file import read_onnx
 from pnen_export.profiles import Shape, check_profiles, most_keys, read_profile
 from pnen_runtime.backends.trt import open_trt
+from pnen_runtime.cache import cache_folder
 from pnen_runtime.card import Card
 from pnen_runtime.engine_file import read_engine, sidecar
 from pnen_runtime.errors import PnenError, UsageError
@@ -82,7 +82,7 @@ def beyond_the_guard(lab: Lab, subject: Subject) -> Figures:
     trt = find_tensorrt(FLAVOURS[subject.stack])
     try:
         card = build_engine(
-            trt, lab.onnx(subject), path, profiles=[read_profile(HD)], cache=cache_folder(), key_limit=None
+            trt, lab.onnx(subject), path, profiles=[read_profile(HD)], cache=cache_folder("engines"), key_limit=None
         )
     except PnenError as error:
         return {"not built": str(error)}

@@ -16,7 +16,6 @@ import numpy as np
 
 from pnen_export.builder_api import element_limit, find_tensorrt
 from pnen_export.engine import build_engine
-from pnen_export.engine_cache import cache_folder
 from pnen_export.inputs import Input
 from pnen_export.onnx_file import read_onnx
 from pnen_export.parity import Reference
@@ -25,6 +24,7 @@ from pnen_runtime.backends.gpu import GpuBackend
 from pnen_runtime.backends.ort import OrtBackend
 from pnen_runtime.backends.ort_cuda import open_ort_cuda
 from pnen_runtime.backends.trt import open_trt
+from pnen_runtime.cache import cache_folder
 from pnen_runtime.card import Card
 from pnen_runtime.cuda import Cuda, open_cuda
 from pnen_runtime.cuda.driver import call, first_gpu
@@ -72,7 +72,9 @@ class Lab:
             failed.write_text("the build did not end", encoding="utf-8")
             try:
                 trt = find_tensorrt(FLAVOURS[subject.stack])
-                build_engine(trt, onnx, path, profiles=self.profiles(subject, element_limit(trt)), cache=cache_folder())
+                build_engine(
+                    trt, onnx, path, profiles=self.profiles(subject, element_limit(trt)), cache=cache_folder("engines")
+                )
             except Exception as error:
                 failed.write_text(" ".join(str(error).split()), encoding="utf-8")
                 raise
@@ -140,7 +142,7 @@ class Lab:
 class Identity:
     """A network that copies, which shows the kernels around it."""
 
-    def enqueue(self, shape: tuple[int, ...], image: int, smooth: int, stream: Any) -> None:
+    def enqueue(self, shape: tuple[int, ...], image: int, strength: int, smooth: int, stream: Any) -> None:
         size = 4 * int(np.prod(shape))
         call("cuMemcpyDtoDAsync_v2", c_size_t(smooth), c_size_t(image), c_size_t(size), c_void_p(stream.handle))
 
@@ -158,6 +160,13 @@ class IdentityOnHost:
 
     def close(self) -> None:
         pass
+
+
+def map_of_strengths(card: Card, height: int, width: int) -> np.ndarray | None:
+    """From the least to the most over the pixels of a picture; None for a network of one strength."""
+    own = card.strength
+    values = np.linspace(own["least"], own["most"], height * width, dtype=np.float32) if own else None
+    return None if values is None else values.reshape(height, width)
 
 
 def open_adapter(name: str) -> Cuda:
@@ -194,8 +203,9 @@ def write_reference(path: Path, reference: Reference) -> None:
     """Inputs and results as plain arrays."""
     arrays: dict[str, np.ndarray] = {}
     for number, (given, expected) in enumerate(zip(reference.inputs, reference.expected, strict=True)):
-        arrays[f"{number}:{given.kind}:{given.size}"] = expected
-        arrays |= {f"{number}/{part}": batch for part, batch in enumerate(given.batches)}
+        arrays[f"{number}:{given.kind}:{given.size}:{given.strength}"] = expected
+        arrays |= {f"{number}/image/{part}": batch for part, batch in enumerate(given.batches)}
+        arrays |= {f"{number}/strength/{part}": strengths for part, strengths in enumerate(given.maps)}
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
@@ -204,15 +214,17 @@ def read_reference(path: Path) -> Reference:
     inputs, expected = [], []
     with np.load(path) as arrays:
         for name in arrays.files:
-            number, colon, rest = name.partition(":")
-            if colon:
-                kind, _, size = rest.partition(":")
-                parts = [other for other in arrays.files if other.startswith(f"{number}/")]
-                inputs.append(Input(kind, size, [arrays[part] for part in parts]))
+            if ":" in name:
+                number, kind, size, strength = name.split(":")
+                batches, maps = (
+                    [arrays[part] for part in arrays.files if part.startswith(f"{number}/{half}/")]
+                    for half in ("image", "strength")
+                )
+                inputs.append(Input(kind, size, batches, strength, maps))
                 expected.append(arrays[name])
     stored = (
         part
         for given, result in zip(inputs, expected, strict=True)
         for part in np.split(result, np.cumsum([batch.size for batch in given.batches])[:-1])
     )
-    return Reference(lambda _batch: next(stored), inputs)
+    return Reference(lambda *_given: next(stored), inputs)

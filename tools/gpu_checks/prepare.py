@@ -12,7 +12,7 @@ import torch
 
 from pnen_export.deploy import Deployed
 from pnen_export.export import onnx_name
-from pnen_export.inputs import Input, make_inputs, photograph
+from pnen_export.inputs import Input, at_strengths, make_inputs, photograph
 from pnen_export.onnx_graph import export_graph
 from pnen_export.parity import Reference, compare, require, torch_run
 from pnen_export.record import make_card
@@ -78,6 +78,7 @@ def _write(
     for height, width in whole:
         picture = to_batch(photograph()[:height, :width, : card.channels], card.channels)
         inputs.append(Input("photograph", f"1x{height}x{width} whole", [picture]))
+    inputs = at_strengths(inputs, card.strength)
     reference = Reference(torch_run(model), inputs, lambda done, total: watch(f"{name} in PyTorch", done, total))
     with replace_when_done(folder / f"{name}.npz") as temporary:
         write_reference(temporary, reference)
@@ -98,7 +99,7 @@ def _require_likeness(path: Path, reference: Reference, precision: str) -> None:
     backend, pairs = OrtBackend(path), zip(reference.inputs, reference.expected, strict=True)
     photographs = [(given, expected) for given, expected in pairs if given.kind == "photograph"][:3]
     rows = [
-        compare(backend.run(given.batches[0]).ravel(), expected, precision, given.kind, given.size)
+        compare(backend.run(*given.given[0]).ravel(), expected, precision, given.kind, given.size)
         for given, expected in photographs
         if len(given.batches) == 1
     ]

@@ -2,11 +2,12 @@
 
 import threading
 import time
+from hashlib import sha256
 
 import numpy as np
 import pytest
 
-from pnen_runtime import EngineError, PnenError
+from pnen_runtime import EngineError, PnenError, UsageError
 from pnen_runtime.backends import trt
 from pnen_runtime.backends.trt import SHAPES
 
@@ -41,16 +42,28 @@ def test_from_its_second_use_on_a_shape_is_one_cuda_graph(opened, kind):
         np.testing.assert_array_equal(backend.run(given), flip(given))
 
 
-def test_rtx_keeps_its_own_graphs_and_its_kernels_in_a_file(opened, tmp_path):
+def test_rtx_keeps_its_own_graphs_and_its_kernels_in_the_users_cache(opened, tmp_path):
+    (tmp_path / "model.engine.kernels").write_bytes(b"of a stranger")
     backend, module = opened("tensorrt_rtx")
     batch = RANDOM.random((2, 3, 24, 24), np.float32)
     for _ in range(3):
         backend.run(batch)
     assert module.made[0].contexts[0].executions == 3
     backend.close()
-    assert (tmp_path / "model.engine.kernels").read_bytes() == b"."
+    (kept,) = (tmp_path / "cache" / "pnen" / "kernels").iterdir()
+    assert kept.read_bytes() == b"." and kept.name == sha256(b"ptrt").hexdigest() + ".kernels"
     opened("tensorrt_rtx")[0].close()
-    assert (tmp_path / "model.engine.kernels").read_bytes() == b".."
+    assert kept.read_bytes() == b".."
+    opened("tensorrt_rtx", b"ptrt another")[0].close()
+    assert kept.read_bytes() == b".." and len(list(kept.parent.iterdir())) == 2
+    assert (tmp_path / "model.engine.kernels").read_bytes() == b"of a stranger"
+
+
+def test_native_code_runs_where_the_caller_says_so_and_never_by_the_card(opened):
+    for kind in ("tensorrt 8.6", "tensorrt 10"):
+        with pytest.raises(UsageError, match=r"brings native code .* allow_host_code=True, or --allow-host-code"):
+            opened(kind, compatible=True)
+        opened(kind, compatible=True, allow=True)
 
 
 def test_contexts_of_shapes_long_unused_serve_new_ones(opened):
@@ -100,7 +113,7 @@ def test_an_address_that_is_refused_leaves_no_half_set_context(opened):
         (context,) = module.made[0].contexts
         context.refused = "smooth"
         with pytest.raises(EngineError, match="refuses an address"):
-            lane.network.enqueue(batch.shape, lane.smooth.pointer, lane.image.pointer, lane.work)
+            lane.network.enqueue(batch.shape, lane.smooth.pointer, 0, lane.image.pointer, lane.work)
         context.refused = None
         for _ in range(3):
             np.testing.assert_array_equal(lane.run(batch), flip(batch))

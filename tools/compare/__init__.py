@@ -1,0 +1,1 @@
+"""Comparison of everything that smooths like a filter: the filter itself, the bundled networks, classical smoothers."""
