@@ -87,7 +87,8 @@ def about(model: Model) -> list[str]:
         "no non-local block")  # fmt: skip
     what = (f"A {model.checkpoint.network.upper()} of {count_parameters(model.checkpoint.model()):,} parameters{grid}, "
             f"with {block}; {model.megabytes:.1f} MB. It imitates {FILTERS[own.filter]}")  # fmt: skip
-    least, *_, most = ends = ends_of(model.training["task"])
+    ends = ends_of(model.training["task"])
+    least, most = ends[0], ends[-1]
     if least is None:
         what += f" with {settings}, and knows this strength alone: another one is refused."
         calls = f'`Smoother("{name}").run(image)`, `pnen-smooth --model {name} IN OUT`'
@@ -126,7 +127,7 @@ def write_index(path: Path, models: Sequence[Model]) -> None:
 
 def _row(model: Model) -> list[str]:
     record, own = model.training, maker_of(model.training["task"])
-    least, *_, most = ends_of(record["task"])
+    least, most = ends_of(record["task"])[0], ends_of(record["task"])[-1]
     network = list(record["scores"]["rows"].values())[1]
     seam = max(row["photographs"] for row in record["seam"]["rows"])
     return [f"[{model.name}]({model.name}.md)", FILTERS[own.filter],
