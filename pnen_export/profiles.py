@@ -133,8 +133,9 @@ def attention_fused(card: Card, profile: Profile, activation_bytes: int) -> bool
     channels = max(int(card.config.get(name) or 64) for name in ("channels", "key_channels"))
     scores = pixels * keys * bytes_each  # those of the scale that has most; unfused they are there twice
     features = FUSED_MAPS * card.live_maps / LIVE_MAPS * pixels * channels * bytes_each
-    as_measured = card.live_maps == LIVE_MAPS and int(card.config.get("grid") or 1) == 1
-    doubt = features * (0.1 if as_measured else 0.5)
+    grid = int(card.config.get("grid") or 1)
+    measured = card.live_maps == LIVE_MAPS and card.precision == "fp16" and grid == 1
+    doubt = features * 0.1 if measured else features * 0.5 + SCRATCH
     if scores < 2 * doubt or scores < SCRATCH / 2 or pixels * keys >= 2**31:
         return None
     return activation_bytes < SCRATCH * (1 + scales) / 2 + features + scores / 2

@@ -24,6 +24,7 @@ __all__ = ["Picture", "from_batch", "read_image", "read_rgb", "result_mode", "ta
 MINIMUM_SIDE = 16  # pixels; below, the coarsest reference map has a single pixel
 TYPES = (("u", 1), ("u", 2), ("f", 2), ("f", 4), ("f", 8))  # kind and bytes, in any byte order
 SLACK = 1e-4  # floats may leave [0, 1] by rounding, not by more
+CUDA_ARRAYS = ("__cuda_array_interface__", "__dlpack_device__")  # how arrays of other libraries show themselves
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, what Pillow's convert("L") uses
 
 
@@ -39,6 +40,11 @@ class Picture:
     def shape(self) -> tuple[int, ...]:
         """(N, H, W, 1|3)."""
         return self.frames.shape
+
+
+def may_lie_on_gpu(given: object) -> bool:
+    """Whether it is an array of another library than numpy, which `cuda.arrays.as_cuda_array` knows to see."""
+    return not isinstance(given, (np.ndarray, np.generic)) and any(hasattr(given, name) for name in CUDA_ARRAYS)
 
 
 def take_apart(image: object, minimum_side: int = MINIMUM_SIDE) -> Picture:

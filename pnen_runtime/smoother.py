@@ -11,11 +11,11 @@ import numpy as np
 
 from .backends import Backend, open_backend
 from .errors import EngineError, ImageError, NotFinite, PnenError, UsageError
-from .image import take_apart
+from .image import may_lie_on_gpu, take_apart
 from .info import Info, describe_task
 from .models import find_model
 from .plan import Plan, Tile, check_tile, describe_tiles, plan_tiles
-from .strength import wanted_strength
+from .strength import map_on_gpu, wanted_strength
 from .tiles import Blend, Progress, smooth_tiled
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 MEMORY_MB = 512
-CUDA_ARRAYS = ("__cuda_array_interface__", "__dlpack_device__")  # how arrays of other libraries show themselves
 Given = TypeVar("Given", bound="np.ndarray | PIL.Image.Image")
 
 
@@ -127,7 +126,7 @@ class Smoother:
             Grey is smoothed as RGB, and its luma (ITU-R BT.601) comes back; alpha passes through. On a GPU also a CUDA
             array of these shapes and types (`__cuda_array_interface__` or DLPack); its floats are clipped to [0, 1].
         strength : of an adjustable model, a number or an (H, W) array of numbers within the range of its card, in the
-            unit of what it imitates (λ of L0); by default the card's
+            unit of what it imitates (λ of L0); by default the card's. With a CUDA array also a CUDA array (H, W).
         mix : 0 gives the image back, 1 the network's result, between them a blend of the two
         progress : called after each tile with the tiles done and the tiles in all
 
@@ -151,7 +150,10 @@ class Smoother:
         count, height, width, given = picture.shape
         if given > self.card.channels:
             raise ImageError(f"expected a grey image for this network, got {given} channels; convert it first")
-        wanted = wanted_strength(self.card, strength, height, width)
+        on_gpu = not isinstance(picture.frames, np.ndarray)
+        wanted: Any = map_on_gpu(self.card, strength, height, width, on_gpu)
+        if wanted is None:
+            wanted = wanted_strength(self.card, strength, height, width)
         plan = self._plan(height, width)
         smooth_frame = getattr(backend, "smooth_tiled", None) or partial(self._on_host, backend)
         for number, (frame, smooth) in enumerate(zip(picture.frames, picture.smooth, strict=True)):
@@ -175,7 +177,7 @@ class Smoother:
 
     def _take_from_gpu(self, backend: Backend, image: Any) -> Any:
         """A CUDA array as frames; None for everything else."""
-        if isinstance(image, np.ndarray) or not any(map(partial(hasattr, image), CUDA_ARRAYS)):
+        if not may_lie_on_gpu(image):
             return None
         from .cuda.picture import take_apart_on_gpu
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .card import Card
 from .errors import UsageError
+from .image import may_lie_on_gpu
 from .models import adjustable_models
+
+if TYPE_CHECKING:
+    from .cuda.arrays import CudaArray
 
 Strength = Any  # a number, or an (H, W) array of them
 
@@ -38,6 +42,40 @@ def wanted_strength(card: Card, strength: Any, height: int, width: int) -> float
         raise UsageError(f"expected a strength from {least:g} to {most:g} ({card.strength['unit']}), got {got}; "
                          "to blend with the picture use mix, from 0 to 1")  # fmt: skip
     return float(values) if values.ndim == 0 else values
+
+
+def map_on_gpu(card: Card, strength: Any, height: int, width: int, picture_there: bool) -> CudaArray | None:
+    """An (H, W) CUDA array of strengths as it lies, its values unseen; None for everything else.
+
+    UsageError for another size than the picture's, and for a picture that is not on the GPU.
+    """
+    if not card.strength or not may_lie_on_gpu(strength):
+        return None
+    from .cuda.arrays import as_cuda_array
+
+    array = as_cuda_array(strength)
+    if array is None:
+        return None
+    if not picture_there:
+        raise UsageError("expected the strengths on the host, where the picture is, got a CUDA array; copy it there")
+    if array.shape != (height, width):
+        raise UsageError(f"expected a strength for every pixel of {width}x{height}, got a CUDA array {array.shape}")
+    return array
+
+
+def batch_strength(card: Card, shape: tuple[int, ...], strength: np.ndarray | None) -> float | np.ndarray | None:
+    """What goes with a (B, C, H, W) batch: (B, 1, H, W) float32 strengths, or the card's own where none are given.
+
+    None for a network of one strength. Raises UsageError for strengths that it does not take, or of another shape.
+    """
+    wanted = (shape[0], 1, *shape[2:])
+    if strength is None:
+        return float(card.strength["default"]) if card.strength else None
+    if not card.strength:
+        raise UsageError("expected no strengths, for a network of one strength")
+    if strength.shape != wanted:
+        raise UsageError(f"expected strengths of shape {wanted} with a batch of shape {shape}, got {strength.shape}")
+    return np.ascontiguousarray(strength, np.float32)
 
 
 def _refuse_another(card: Card, strength: Any) -> None:

@@ -34,7 +34,7 @@ class Backend(Protocol):
     def run(self, batch: np.ndarray, strength: np.ndarray | None = None) -> np.ndarray:
         """Smooth a (B, C, H, W) float32 batch in [0, 1]; same shape and type out, not yet clipped.
 
-        `strength`, (B, 1, H, W) float32, is given to adjustable networks and to no others.
+        `strength`, (B, 1, H, W) float32, is for adjustable networks and no others, and by default the card's.
         """
 
     def close(self) -> None:

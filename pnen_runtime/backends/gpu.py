@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from ..cuda import Cuda
 from ..cuda.arrays import CudaArray
 from ..cuda.lane import Lane, Lanes, Network
 from ..cuda.tiles import smooth_tiled
+from ..errors import UsageError
 from ..plan import Sizes, most_at_once
+from ..strength import batch_strength
 from ..tiles import Blend, Progress
 
 
@@ -40,10 +43,14 @@ class GpuBackend:
         self.lanes = Lanes(cuda, open_network, lanes)
         self._closed = False
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Smooth a (B, C, H, W) float32 batch in [0, 1]; same shape and type out, not yet clipped."""
+    def run(self, batch: np.ndarray, strength: np.ndarray | None = None) -> np.ndarray:
+        """Smooth a (B, C, H, W) float32 batch in [0, 1]; same shape and type out, not yet clipped.
+
+        `strength`, (B, 1, H, W), is for adjustable networks and no others, and by default the card's.
+        """
+        wanted = batch_strength(self.card, batch.shape, strength)
         with self.lanes.lend() as lane:
-            return lane.run(np.ascontiguousarray(batch, np.float32))
+            return lane.run(np.ascontiguousarray(batch, np.float32), wanted)
 
     def smooth_tiled(
         self,
@@ -53,17 +60,26 @@ class GpuBackend:
         step: int,
         blend: Blend,
         *,
-        strength: float | np.ndarray | None = None,
+        strength: float | np.ndarray | CudaArray | None = None,
         mix: float = 1.0,
         progress: Progress | None = None,
     ) -> None:
-        """Smooth an (H, W, 1|3) picture into `out`; both are on the host, or both on the GPU."""
+        """Smooth an (H, W, 1|3) picture into `out`; both are on the host, or both on the GPU.
+
+        An adjustable network takes a number or an (H, W) map of strengths, on the host or on the GPU; by default its
+        card's.
+        """
+        own = self.card.strength
+        strength = own.get("default") if strength is None else strength
+        if strength is not None and not own:
+            raise UsageError(f"{self.name} runs a network of one strength, expected none to be asked for")
+        limits = (own["least"], own["most"]) if own else (-inf, inf)
         sides = [min(tile, side) for side in picture.shape[:2]]
         batch = most_at_once(self.profiles, *sides) or self._tiles_at_once
         with self.lanes.lend() as lane:
             smooth_tiled(
-                lane, picture, out, tile, step, blend, channels=self.card.channels, batch=batch, mix=mix,
-                progress=progress,
+                lane, picture, out, tile, step, blend, channels=self.card.channels, batch=batch,
+                strength=strength, limits=limits, mix=mix, progress=progress,
             )  # fmt: skip
 
     def new_array(self, shape: tuple[int, ...], dtype: np.dtype) -> CudaArray:
@@ -71,9 +87,13 @@ class GpuBackend:
         return CudaArray.new(self._cuda, shape, dtype)
 
     def device_milliseconds(self, shape: tuple[int, int, int], repeats: int) -> list[float]:
-        """The network's own time for a (B, H, W) batch that is on the GPU already, for each repeat."""
+        """The network's own time for a (B, H, W) batch that is on the GPU already, for each repeat.
+
+        An adjustable network has its card's strength.
+        """
         with self.lanes.lend() as lane:
-            return lane.milliseconds((shape[0], self.card.channels, *shape[1:]), repeats)
+            whole = (shape[0], self.card.channels, *shape[1:])
+            return lane.milliseconds(whole, repeats, self.card.strength.get("default"))
 
     def close(self) -> None:
         """Free everything, once the threads that run have ended. Closing twice does nothing."""

@@ -14,6 +14,7 @@ from ..cuda.driver import first_gpu
 from ..errors import BackendMissing, EngineError, PnenError, UsageError
 from ..onnx_check import check_onnx
 from ..plan import Sizes
+from ..strength import batch_strength
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -49,8 +50,11 @@ class OrtBackend:
         session = self._session  # kept alive here while another thread closes
         if session is None:
             raise PnenError(f"{self._engine} is closed; open it again")
+        given, wanted = {"image": batch}, batch_strength(self.card, batch.shape, strength)
+        if wanted is not None:
+            given["strength"] = np.broadcast_to(np.float32(wanted), (len(batch), 1, *batch.shape[2:]))
         try:
-            (smooth,) = session.run(["smooth"], {"image": batch} | ({} if strength is None else {"strength": strength}))
+            (smooth,) = session.run(["smooth"], given)
         except Exception as error:  # ONNX Runtime's exceptions have no common type
             raise _explain(error, self._engine, batch.shape) from error
         if smooth.shape != batch.shape:

@@ -76,9 +76,11 @@ class Session:
         }
         self._session: Any = open_session(onnxruntime, engine, options, [(CUDA, settings), CPU])
 
-    def enqueue(self, shape: Shape, image: int, smooth: int, stream: Any) -> None:
+    def enqueue(self, shape: Shape, image: int, strength: int, smooth: int, stream: Any) -> None:
         binding = self._session.io_binding()
         binding.bind_input("image", "cuda", 0, np.float32, shape, image)
+        if strength:
+            binding.bind_input("strength", "cuda", 0, np.float32, (shape[0], 1, *shape[2:]), strength)
         binding.bind_output("smooth", "cuda", 0, np.float32, shape, smooth)
         try:
             self._session.run_with_iobinding(binding)

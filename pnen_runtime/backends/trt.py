@@ -65,14 +65,24 @@ class Engine:
             raise EngineError(f"{failure}: {self.log.reason()}{file.doubt}{advice}")
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         kinds = {str(self._engine.get_tensor_dtype(name)) for name in names}
-        if sorted(names) != ["image", "smooth"] or kinds != {str(trt.float32)}:
-            raise EngineError(f"{file.path}: expected float32 'image' in and 'smooth' out, got {', '.join(names)}")
-        self.path = file.path
+        self.path, self.adjustable = file.path, bool(file.card.strength)
+        wanted = ["image", "smooth", *["strength"] * self.adjustable]
+        if sorted(names) != wanted or kinds != {str(trt.float32)}:
+            ends = "'image' and 'strength'" if self.adjustable else "'image'"
+            raise EngineError(
+                f"{file.path}: expected float32 {ends} in and 'smooth' out, as its card says, got {', '.join(names)}"
+                f"{advice}"
+            )
         self.contexts = Contexts(trt, self._engine, kernels_file(file.plan))
-        shapes = [
-            self._engine.get_tensor_profile_shape("image", i) for i in range(self._engine.num_optimization_profiles)
-        ]
-        self.profiles: tuple[Sizes, ...] = tuple(tuple((b, h, w) for b, _, h, w in sizes) for sizes in shapes)
+        self.profiles: tuple[Sizes, ...] = self._sizes("image")
+        if self.adjustable and self._sizes("strength") != self.profiles:
+            raise EngineError(f"{file.path}: expected the same sizes of 'image' and 'strength' in each profile{advice}")
+
+    def _sizes(self, name: str) -> tuple[Sizes, ...]:
+        """What each profile takes of an input."""
+        numbers = range(self._engine.num_optimization_profiles)
+        shapes = [self._engine.get_tensor_profile_shape(name, number) for number in numbers]
+        return tuple(tuple((b, h, w) for b, _, h, w in sizes) for sizes in shapes)
 
     def open_network(self, lane: Lane) -> TrtNetwork:
         return TrtNetwork(self, lane)
@@ -101,8 +111,11 @@ class TrtNetwork:
         self._engine, self._lane, self._scratch = engine, lane, Buffer(lane.cuda)
         self._ready: OrderedDict[Shape, Ready] = OrderedDict()
 
-    def enqueue(self, shape: Shape, image: int, smooth: int, stream: Any) -> None:
-        """Smooth the batch; launches the CUDA graph of this shape where there is one."""
+    def enqueue(self, shape: Shape, image: int, strength: int, smooth: int, stream: Any) -> None:
+        """Smooth the batch; launches the CUDA graph of this shape where there is one.
+
+        A graph reads the strengths when it runs, so it holds for any of them.
+        """
         if shape not in self._ready:
             self._ready[shape] = self._make_ready(shape, stream)
         self._ready.move_to_end(shape)
@@ -110,9 +123,10 @@ class TrtNetwork:
         if ready.scratch_bytes > self._scratch.size:  # also where one that was larger did not fit, and the last is gone
             self._lane.cuda.synchronize(stream)  # earlier work may still use it
             self._scratch.need(ready.scratch_bytes)
-        addresses = (image, smooth, self._scratch.pointer)
-        if ready.addresses != addresses:
-            self._set_addresses(ready, addresses)
+        ends = {"image": image, "smooth": smooth} | ({"strength": strength} if self._engine.adjustable else {})
+        if ready.addresses != (addresses := (*ends.values(), self._scratch.pointer)):
+            self._set_addresses(ready, ends)
+            ready.addresses, ready.uses = addresses, 0
         if ready.graph is None and ready.uses == 1 and not self._engine.contexts.owns_graphs:
             # The first use of a shape may allocate and tune inside TensorRT, which cannot be captured.
             ready.graph = capture(stream.handle, lambda: self._execute(ready, stream))
@@ -142,21 +156,17 @@ class TrtNetwork:
         failure = f"{self._engine.path} refuses {batch}x{height}x{width}"
         with refusals(failure, self._engine.log):
             context.set_optimization_profile_async(profile, stream.handle)
-            if not context.set_input_shape("image", shape):
+            shapes = {"image": shape} | ({"strength": (batch, 1, height, width)} if self._engine.adjustable else {})
+            if not all(context.set_input_shape(name, sides) for name, sides in shapes.items()):
                 raise EngineError(f"{failure}: {self._engine.log.reason()}")
             return Ready(context, self._engine.contexts.scratch_bytes(context))
 
-    def _set_addresses(self, ready: Ready, addresses: tuple[int, ...]) -> None:
+    def _set_addresses(self, ready: Ready, ends: dict[str, int]) -> None:
         self._forget_graph(ready)
         ready.addresses = ()  # until all are set: one that is refused leaves the context with some of both
-        image, smooth, scratch = addresses
-        set_both = ready.context.set_tensor_address("image", image) and ready.context.set_tensor_address(
-            "smooth", smooth
-        )
-        if not set_both:
+        if not all(ready.context.set_tensor_address(name, address) for name, address in ends.items()):
             raise EngineError(f"{self._engine.path}: TensorRT refuses an address: {self._engine.log.reason()}")
-        self._engine.contexts.give_scratch(ready.context, scratch, self._scratch.size)
-        ready.addresses, ready.uses = addresses, 0
+        self._engine.contexts.give_scratch(ready.context, self._scratch.pointer, self._scratch.size)
 
     @staticmethod
     def _forget_graph(ready: Ready) -> None:

@@ -71,6 +71,9 @@ class Cuda(Protocol):
     def fill(self, pointer: int, size: int, stream: Stream) -> None:
         """Set `size` bytes of the device to zero."""
 
+    def fill_floats(self, pointer: int, value: float, count: int, stream: Stream) -> None:
+        """Set `count` float32 of the device to `value`."""
+
     def event(self, timing: bool = False) -> Event:
         """A new event; `milliseconds` needs those with timing."""
 

@@ -41,11 +41,11 @@ class CudaArray:
         weakref.finalize(owner, own.close).atexit = False  # the driver may be gone by then
         with own.active():
             pointer = own.allocate(max(1, prod(shape) * dtype.itemsize))
-        return cls(pointer, tuple(shape), dtype, _c_strides(shape, dtype.itemsize), owner)
+        return cls(pointer, tuple(shape), dtype, c_strides(shape, dtype.itemsize), owner)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
-        in_order = self.strides == _c_strides(self.shape, self.dtype.itemsize)
+        in_order = self.strides == c_strides(self.shape, self.dtype.itemsize)
         return {
             "version": 3,
             "shape": self.shape,
@@ -112,7 +112,7 @@ def _from_interface(interface: dict[str, Any], owner: object) -> CudaArray:
     if interface.get("mask") is not None:
         raise ImageError("expected an array without a mask; fill it first")
     dtype, shape = np.dtype(interface["typestr"]), tuple(interface["shape"])
-    strides = interface.get("strides") or _c_strides(shape, dtype.itemsize)
+    strides = interface.get("strides") or c_strides(shape, dtype.itemsize)
     stream = interface.get("stream") if interface.get("version", 0) >= 3 else LEGACY_STREAM
     array = _checked(CudaArray(int(interface["data"][0]), shape, dtype, tuple(strides), owner, stream))
     if 0 not in shape:  # an empty one may lie nowhere
@@ -174,10 +174,10 @@ def from_capsule(capsule: Any, stream: int | None) -> CudaArray:
     else:
         tensor = _Tensor.from_address(_get_pointer(capsule, b"dltensor"))
     if tensor.code not in KINDS or tensor.lanes != 1 or tensor.bits % 8:
-        raise ImageError("expected uint8, uint16, or floats in [0, 1], got another type; convert the array first")
+        raise ImageError("expected uint8, uint16, or floats, got another type; convert the array first")
     dtype = np.dtype(f"{KINDS[tensor.code]}{tensor.bits // 8}")
     shape = tuple(tensor.shape[: tensor.ndim])
-    strides = _c_strides(shape, dtype.itemsize)
+    strides = c_strides(shape, dtype.itemsize)
     if tensor.strides:
         strides = tuple(steps * dtype.itemsize for steps in tensor.strides[: tensor.ndim])
     return _checked(CudaArray((tensor.data or 0) + tensor.byte_offset, shape, dtype, strides, capsule, stream))
@@ -186,12 +186,12 @@ def from_capsule(capsule: Any, stream: int | None) -> CudaArray:
 def _checked(array: CudaArray) -> CudaArray:
     dtype = array.dtype
     if (dtype.kind, dtype.itemsize) not in TYPES or not dtype.isnative:
-        raise ImageError(f"expected uint8, uint16, or floats in [0, 1], got {dtype}; convert the array first")
+        raise ImageError(f"expected uint8, uint16, or floats, got {dtype}; convert the array first")
     if any(distance % dtype.itemsize for distance in (array.pointer, *array.strides)):
         raise ImageError(f"expected {dtype} values at multiples of {dtype.itemsize} bytes; copy the array first")
     return array
 
 
-def _c_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+def c_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """Bytes from one element to the next along each axis, in C order."""
     return tuple(itemsize * prod(shape[axis + 1 :]) for axis in range(len(shape)))

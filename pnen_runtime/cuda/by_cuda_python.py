@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import PnenError
-from .driver import DISABLE_TIMING, Gpu, contiguous, failed, out_of_memory, read_ptx, wait_for
+from .driver import DISABLE_TIMING, Gpu, bits, contiguous, failed, out_of_memory, read_ptx, wait_for
 
 NON_BLOCKING = 1  # CUstream_flags
 
@@ -104,6 +104,9 @@ class CudaPython:
 
     def fill(self, pointer: int, size: int, stream: Any) -> None:
         self._call("cuMemsetD8Async", pointer, 0, size, stream.handle)
+
+    def fill_floats(self, pointer: int, value: float, count: int, stream: Any) -> None:
+        self._call("cuMemsetD32Async", pointer, bits(value), count, stream.handle)
 
     def event(self, timing: bool = False) -> Event:
         event = Event(int(self._call("cuEventCreate", 0 if timing else DISABLE_TIMING)))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import PnenError
-from .driver import Gpu, contiguous, current_context, out_of_memory, read_ptx, replace_current_context, wait_for
+from .driver import Gpu, bits, contiguous, current_context, out_of_memory, read_ptx, replace_current_context, wait_for
 
 NON_BLOCKING = 1  # CUstream_flags
 
@@ -108,6 +108,9 @@ class PyCuda:
 
     def fill(self, pointer: int, size: int, stream: Any) -> None:
         self._call(self._driver.memset_d8_async, pointer, 0, size, self._streams[stream.handle])
+
+    def fill_floats(self, pointer: int, value: float, count: int, stream: Any) -> None:
+        self._call(self._driver.memset_d32_async, pointer, bits(value), count, self._streams[stream.handle])
 
     def event(self, timing: bool = False) -> Event:
         flags = self._driver.event_flags

@@ -203,6 +203,11 @@ def contiguous(host: np.ndarray) -> np.ndarray:
     return host
 
 
+def bits(value: float) -> int:
+    """The 32 bits of a float32, as the driver takes what it fills memory with."""
+    return int(np.float32(value).view(np.uint32))
+
+
 def read_ptx() -> bytes:
     """The kernels of pixels.cu, as the driver compiles them for its GPU."""
     return resources.files(__package__).joinpath("pixels.ptx").read_bytes() + b"\0"

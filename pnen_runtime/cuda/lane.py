@@ -20,8 +20,11 @@ Shape = tuple[int, ...]  # B, C, H, W
 class Network(Protocol):
     """A network on the GPU, for one lane."""
 
-    def enqueue(self, shape: Shape, image: int, smooth: int, stream: Any) -> None:
-        """Smooth the float32 batch at the address `image` into `smooth`, in the order of `stream`."""
+    def enqueue(self, shape: Shape, image: int, strength: int, smooth: int, stream: Any) -> None:
+        """Smooth the float32 batch at the address `image` into `smooth`, in the order of `stream`.
+
+        `strength` is the address of (B, 1, H, W) float32; 0 for a network of one strength.
+        """
 
     def close(self) -> None:
         """Free what it holds."""
@@ -53,13 +56,14 @@ class Lane:
     def __init__(self, cuda: Cuda, open_network: Callable[[Lane], Network]):
         self.cuda = cuda
         self.up, self.work, self.down = cuda.stream(), cuda.stream(), cuda.stream()
-        self.image, self.smooth = Buffer(cuda), Buffer(cuda)  # batches in and out of the network
-        self.picture, self.result = Buffer(cuda), Buffer(cuda)  # whole, of the user's type
+        self.image, self.strength, self.smooth = (Buffer(cuda) for _ in range(3))  # batches in and out of the network
+        self.picture, self.map, self.result = (Buffer(cuda) for _ in range(3))  # whole, of the user's type
         self.band, self.weights, self.bad = Buffer(cuda), Buffer(cuda), Buffer(cuda)
-        self.staging = [Staging(cuda) for _ in range(4)]  # two up, two down
-        self.copied = [cuda.event() for _ in range(4)]  # when a copy from or to each of them is done
+        self.staging = [Staging(cuda) for _ in range(6)]  # two up, two down, two up for maps of strengths
+        self.copied = [cuda.event() for _ in range(6)]  # when a copy from or to each of them is done
         self.done = cuda.event()
         self._timing: list[Event] = []
+        self._constant: tuple[float, int] | None = None  # the value that so many floats of `strength` hold
         self.network = open_network(self)
 
     def need_batch(self, shape: Shape) -> None:
@@ -67,13 +71,30 @@ class Lane:
         self.image.need(4 * prod(shape))
         self.smooth.need(4 * prod(shape))
 
-    def enqueue(self, shape: Shape) -> None:
-        """Smooth the batch in `image` into `smooth`; both are large enough."""
-        self.network.enqueue(shape, self.image.pointer, self.smooth.pointer, self.work)
+    def need_strength(self, floats: int) -> int:
+        """The pointer to room for the strengths of a batch, to be filled by the caller."""
+        self._constant = None
+        return self.strength.need(4 * floats)
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """A float32 batch from the host and back to it."""
+    def fill_strength(self, value: float, floats: int) -> None:
+        """Let the strengths of a batch be one value; nothing is done where they are."""
+        if self._constant is None or self._constant[0] != value or self._constant[1] < floats:
+            self.cuda.fill_floats(self.need_strength(floats), value, floats, self.work)
+            self._constant = value, floats
+
+    def enqueue(self, shape: Shape) -> None:
+        """Smooth the batch in `image`, and `strength` of an adjustable network, into `smooth`; all are large enough."""
+        self.network.enqueue(shape, self.image.pointer, self.strength.pointer, self.smooth.pointer, self.work)
+
+    def run(self, batch: np.ndarray, strength: float | np.ndarray | None = None) -> np.ndarray:
+        """A float32 batch from the host and back; of an adjustable network with a number or (B, 1, H, W) float32."""
         self.need_batch(batch.shape)
+        if isinstance(strength, np.ndarray):
+            pointer, staged = self.need_strength(strength.size), self.staging[4].need(strength.shape, strength.dtype)
+            np.copyto(staged, strength)
+            self.cuda.upload(pointer, staged, self.work)
+        elif strength is not None:
+            self.fill_strength(strength, batch[:, 0].size)
         staged = self.staging[0].need(batch.shape, batch.dtype)
         np.copyto(staged, batch)
         self.cuda.upload(self.image.pointer, staged, self.work)
@@ -82,9 +103,11 @@ class Lane:
         self.cuda.synchronize(self.work)
         return staged.copy()
 
-    def milliseconds(self, shape: Shape, repeats: int) -> list[float]:
+    def milliseconds(self, shape: Shape, repeats: int, strength: float | None = None) -> list[float]:
         """The network's own time on a batch that is there already, for each repeat after two that do not count."""
         self.need_batch(shape)
+        if strength is not None:
+            self.fill_strength(strength, shape[0] * shape[2] * shape[3])
         self.cuda.fill(self.image.pointer, 4 * prod(shape), self.work)
         self.enqueue(shape)
         while len(self._timing) <= repeats:
@@ -103,7 +126,9 @@ class Lane:
 
     def close(self) -> None:
         self.network.close()
-        for part in (self.image, self.smooth, self.picture, self.result, self.band, self.weights, self.bad):
+        for part in (self.image, self.strength, self.smooth, self.picture, self.map, self.result):
+            part.free()
+        for part in (self.band, self.weights, self.bad):
             part.free()
         for staging in self.staging:
             staging.free()

@@ -34,6 +34,12 @@ __device__ f16 narrow(float value) {
 // NaN stays NaN.
 __device__ float clip(float value) { return value > 1.0f ? 1.0f : value <= 0.0f ? 0.0f : value; }
 
+__device__ float to_float(byte value) { return (float)value; }
+__device__ float to_float(unsigned short value) { return (float)value; }
+__device__ float to_float(f16 value) { return widen(value); }
+__device__ float to_float(float value) { return value; }
+__device__ float to_float(double value) { return __double2float_rn(value); }
+
 __device__ float to_unit(byte value) { return __fdiv_rn((float)value, 255.0f); }
 __device__ float to_unit(unsigned short value) { return __fdiv_rn((float)value, 65535.0f); }
 __device__ float to_unit(f16 value) { return clip(widen(value)); }
@@ -65,11 +71,25 @@ __device__ void cut(const byte* image, int64 row_stride, int64 column_stride, in
     batch[((int64)plane * high + y) * wide + x] = to_unit(*(const T*)pixel);
 }
 
+// The strengths (H, W) of the same tiles as a batch (count, 1, high, wide), as they are. *bad becomes 1 where one is not
+// from `least` to `most`. Grid over (wide, high, count).
+template <typename T>
+__device__ void cut_strength(const byte* map, int64 row_stride, int64 column_stride, float least, float most,
+                             float* batch, int* bad, int count, int high, int wide, int top, int first, int step,
+                             int width) {
+    int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y, tile = blockIdx.z;
+    if (x >= wide || y >= high || tile >= count) return;
+    int column = left_of(first + tile, step, wide, width) + x;
+    float strength = to_float(*(const T*)(map + (top + y) * row_stride + column * column_stride));
+    if (!(strength >= least && strength <= most)) *bad = 1;
+    batch[((int64)tile * high + y) * wide + x] = strength;
+}
+
 // Add the tiles first..first+count-1 of the row of tiles at image row `top`, weighed, to `band`: (channels, high,
 // width), a ring in which image row y lies in slot y % high. Each value is gathered by one thread, in the order of the
 // tiles. *bad becomes 1 where the network gave no number. Grid over (width, high, channels).
 extern "C" __global__ void blend(const float* image_batch, const float* smooth_batch, float* band,
-                                 const float* row_weights, const float* column_weights, float strength, int* bad,
+                                 const float* row_weights, const float* column_weights, float mix, int* bad,
                                  int count, int channels, int high, int wide, int top, int first, int step,
                                  int width) {
     int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y, channel = blockIdx.z;
@@ -84,9 +104,9 @@ extern "C" __global__ void blend(const float* image_batch, const float* smooth_b
         float smooth = smooth_batch[at];
         if (!(fabsf(smooth) <= 3.402823466e+38f)) *bad = 1;
         float value = clip(smooth);
-        if (strength != 1.0f) {
+        if (mix != 1.0f) {
             float image = image_batch[at];
-            value = clip(__fadd_rn(image, __fmul_rn(strength, __fsub_rn(value, image))));
+            value = clip(__fadd_rn(image, __fmul_rn(mix, __fsub_rn(value, image))));
         }
         float weight = __fmul_rn(row_weights[y], column_weights[(int64)tile * wide + x - left]);
         sum = __fadd_rn(sum, __fmul_rn(value, weight));
@@ -123,6 +143,12 @@ __device__ void put(float* band, byte* out, int64 row_stride, int64 column_strid
                                           int high, int wide, int top, int first, int step, int width) {              \
         cut<T>(image, row_stride, column_stride, channel_stride, given, batch, count, channels, high, wide, top,      \
                first, step, width);                                                                                   \
+    }                                                                                                                 \
+    extern "C" __global__ void cut_strength_##name(const byte* map, int64 row_stride, int64 column_stride,            \
+                                                   float least, float most, float* batch, int* bad, int count,        \
+                                                   int high, int wide, int top, int first, int step, int width) {     \
+        cut_strength<T>(map, row_stride, column_stride, least, most, batch, bad, count, high, wide, top, first, step, \
+                        width);                                                                                       \
     }                                                                                                                 \
     extern "C" __global__ void put_##name(float* band, byte* out, int64 row_stride, int64 column_stride,              \
                                           int64 channel_stride, int channels, int given, int high, int width,         \

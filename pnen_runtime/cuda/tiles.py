@@ -7,16 +7,18 @@ the host. While one row of tiles is smoothed, the next one is on its way to the 
 from __future__ import annotations
 
 from itertools import pairwise
-from math import ceil
+from math import ceil, inf
 
 import numpy as np
 
-from ..errors import NotFinite
+from ..errors import NotFinite, UsageError
 from ..tiles import Blend, Progress, starts, tile_weights
 from . import BLOCK, blocks
 from .arrays import CudaArray
 from .lane import Lane
 from .transfer import Download, InPlace, Upload
+
+UP, MAP = slice(0, 2), slice(4, 6)  # pieces of page-locked memory of a lane
 
 
 def smooth_tiled(
@@ -29,13 +31,17 @@ def smooth_tiled(
     *,
     channels: int,
     batch: int,
+    strength: float | np.ndarray | CudaArray | None = None,
+    limits: tuple[float, float] = (-inf, inf),
     mix: float = 1.0,
     progress: Progress | None = None,
 ) -> None:
     """Smooth a picture into `out`, both (H, W, 1|3) and both on the host or both on the GPU, `batch` tiles at once.
 
-    The other arguments are those of `pnen_runtime.tiles.smooth_tiled`. Raises NotFinite where the network gives values
-    that are no numbers.
+    `strength` of an adjustable network is a number, or an (H, W) map of numbers on the host or on the GPU, from
+    `limits[0]` to `limits[1]`; a number is filled in on the GPU, a map is cut as the picture is. The other arguments
+    are those of `pnen_runtime.tiles.smooth_tiled`. Raises UsageError where the map has other values, NotFinite where
+    the network gives values that are no numbers.
     """
     height, width, given = picture.shape
     rows, columns = starts(height, tile, step), starts(width, tile, step)
@@ -43,24 +49,41 @@ def smooth_tiled(
     at_once = ceil(len(columns) / ceil(len(columns) / batch))  # even batches need fewer contexts
     cuda, work = lane.cuda, lane.work
     lane.need_batch((at_once, channels, high, wide))
-    for buffer, size in ((lane.band, 4 * channels * high * width), (lane.bad, 4)):
+    for buffer, size in ((lane.band, 4 * channels * high * width), (lane.bad, 8)):
         cuda.fill(buffer.need(size), size, work)
     row_weights = tile_weights(rows, high, height, step, blend)
     column_weights = tile_weights(columns, wide, width, step, blend)
     *row_addresses, column_address = _upload_weights(lane, [*row_weights, np.concatenate(column_weights)])
 
-    source = Upload(lane, picture) if isinstance(picture, np.ndarray) else InPlace(lane, picture)
+    source = Upload(lane, picture, lane.picture, UP) if isinstance(picture, np.ndarray) else InPlace(lane, picture)
+    strengths: Upload | InPlace | None = None
+    if isinstance(strength, (np.ndarray, CudaArray)):
+        lane.need_strength(at_once * high * wide)
+        if strength.shape != (height, width):
+            raise UsageError(f"expected a map of strengths of shape {(height, width)}, got {strength.shape}")
+    if isinstance(strength, np.ndarray):
+        strengths = Upload(lane, strength, lane.map, MAP)
+    elif isinstance(strength, CudaArray):
+        strengths = InPlace(lane, strength)
+    elif strength is not None:
+        lane.fill_strength(strength, at_once * high * wide)
     target = Download(lane, out) if isinstance(out, np.ndarray) else InPlace(lane, out)
     for row, (top, below) in enumerate(pairwise([*rows, height])):
         source.need(top + high)
+        if strengths is not None:
+            strengths.need(top + high)
         for first in range(0, len(columns), at_once):
             count = min(at_once, len(columns) - first)
             place = [np.int32(value) for value in (count, channels, high, wide, top, first, step, width)]
             cut = [*source.frame.arguments(), np.int32(given), np.uint64(lane.image.pointer), *place]
             cuda.launch(f"cut_{source.frame.kind}", blocks(wide, high, count * channels), BLOCK, cut, work)
+            if strengths is not None:
+                addresses = [np.uint64(lane.strength.pointer), np.uint64(lane.bad.pointer + 4)]
+                cut = [*strengths.frame.arguments(), *map(np.float32, limits), *addresses, place[0], *place[2:]]
+                cuda.launch(f"cut_strength_{strengths.frame.kind}", blocks(wide, high, count), BLOCK, cut, work)
             lane.enqueue((count, channels, high, wide))
-            addresses = (lane.image.pointer, lane.smooth.pointer, lane.band.pointer, row_addresses[row], column_address)
-            blended = [*map(np.uint64, addresses), np.float32(mix), np.uint64(lane.bad.pointer), *place]
+            used = (lane.image.pointer, lane.smooth.pointer, lane.band.pointer, row_addresses[row], column_address)
+            blended = [*map(np.uint64, used), np.float32(mix), np.uint64(lane.bad.pointer), *place]
             cuda.launch("blend", blocks(width, high, channels), BLOCK, blended, work)
         numbers = [np.int32(value) for value in (channels, given, high, width, top, below - top)]
         put = [np.uint64(lane.band.pointer), *target.frame.arguments(), *numbers]
@@ -69,10 +92,13 @@ def smooth_tiled(
         if row and progress is not None:
             target.wait()  # for the row before; one stays under way
             progress(row * len(columns), len(rows) * len(columns))
-    bad = lane.staging[0].need((1,), np.dtype(np.int32))
     cuda.synchronize(lane.up)
+    bad = lane.staging[0].need((2,), np.dtype(np.int32))
     cuda.download(bad, lane.bad.pointer, work)
     cuda.synchronize(work)
+    if bad[1]:
+        least, most = limits
+        raise UsageError(f"expected a map of strengths from {least:g} to {most:g}, got others in it; clip it first")
     if bad[0]:
         raise NotFinite("the network gave values that are not numbers")
     target.finish()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from . import Buffer
-from .arrays import CudaArray
+from .arrays import CudaArray, c_strides
 from .lane import Lane, Staging
 
 KINDS = {"uint8": "u8", "uint16": "u16", "float16": "f16", "float32": "f32", "float64": "f64"}
@@ -15,7 +16,7 @@ KINDS = {"uint8": "u8", "uint16": "u16", "float16": "f16", "float32": "f32", "fl
 
 @dataclass(frozen=True)
 class Frame:
-    """One (H, W, 1|3) picture on the GPU, in any layout."""
+    """One (H, W, 1|3) picture, or (H, W) map of strengths, on the GPU in any layout."""
 
     pointer: int
     strides: tuple[int, ...]  # bytes
@@ -51,10 +52,10 @@ class _FromHost:
     """A picture of the host and its copy on the GPU; it goes through two pieces of page-locked memory in turn."""
 
     def __init__(self, lane: Lane, array: np.ndarray, buffer: Buffer):
-        height, width, given = array.shape
+        height, *row = array.shape
         self._lane, self._array, self._dtype = lane, array, array.dtype.newbyteorder("=")
-        self._row = width * given * array.itemsize  # bytes
-        strides = (self._row, given * array.itemsize, array.itemsize)
+        self._row = prod(row) * array.itemsize  # bytes
+        strides = c_strides(array.shape, array.itemsize)
         self.frame = Frame(buffer.need(height * self._row), strides, KINDS[self._dtype.name])
         self._turn = 0
 
@@ -65,8 +66,9 @@ class _FromHost:
 class Upload(_FromHost):
     """Rows on their way to the GPU."""
 
-    def __init__(self, lane: Lane, array: np.ndarray):
-        super().__init__(lane, array, lane.picture)
+    def __init__(self, lane: Lane, array: np.ndarray, buffer: Buffer, pieces: slice):
+        super().__init__(lane, array, buffer)
+        self._staging, self._copied = lane.staging[pieces], lane.copied[pieces]
         self._sent = 0  # rows
 
     def need(self, bottom: int) -> None:
@@ -75,12 +77,12 @@ class Upload(_FromHost):
         if bottom <= top:
             return
         if self._turn >= 2:
-            cuda.synchronize(lane.copied[slot])  # what was in this piece has left
-        staged = self._stage(lane.staging[slot], bottom - top)
+            cuda.synchronize(self._copied[slot])  # what was in this piece has left
+        staged = self._stage(self._staging[slot], bottom - top)
         np.copyto(staged, self._array[top:bottom])
         cuda.upload(self.frame.pointer + top * self._row, staged, lane.up)
-        cuda.record(lane.copied[slot], lane.up)
-        cuda.wait(lane.work, lane.copied[slot])
+        cuda.record(self._copied[slot], lane.up)
+        cuda.wait(lane.work, self._copied[slot])
         self._sent, self._turn = bottom, self._turn + 1
 
 

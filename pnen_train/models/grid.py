@@ -46,7 +46,8 @@ class Entry(nn.Conv2d):
         inputs = picture if strength is None else torch.cat([picture, self.encoded(strength).to(picture.dtype)], 1)
         if not self.plain:
             inputs = F.pad(inputs, (self.grid, 2 * self.grid - 1) * 2, mode="replicate")
-        with torch.autocast(inputs.device.type, enabled=False):  # differences of one level are lost in bfloat16
+        device = "cpu" if inputs.is_meta else inputs.device.type  # without data operations are only counted
+        with torch.autocast(device, enabled=False):  # differences of one level are lost in bfloat16
             return F.conv2d(inputs, self.kernels(), self.bias, self.stride, self.padding)
 
     def kernels(self) -> Tensor:

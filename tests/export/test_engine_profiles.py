@@ -135,6 +135,9 @@ def test_fusion_is_not_judged_where_scores_cannot_be_seen():
     assert attention_fused(card(config={"scales": []}), up_to("8x96x96"), 10**8) is None
     by_8 = card(config={"scales": [8]}, live_maps=45)
     assert attention_fused(by_8, up_to("8x96x96"), 10**8) is None  # features hide them, as in RDN
+    single = card(config={"scales": [2, 4, 8], "channels": 8, "key_channels": 8}, precision="fp32")
+    assert attention_fused(single, up_to("4x64x64"), 10**8) is None  # not measured, so only what is plain is said
+    assert attention_fused(card(precision="fp32"), up_to("8x96x96"), 15 * 10**8) is False
 
 
 LIMIT = 2**31 - 1

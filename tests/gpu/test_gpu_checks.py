@@ -1,5 +1,6 @@
 """The comparisons of the proof fail on wrong results: shown with backends on the CPU that are off in one way each."""
 
+from dataclasses import replace
 from pathlib import Path
 from threading import current_thread, main_thread
 
@@ -21,9 +22,10 @@ class Changed:
     def __init__(self, change=lambda _batch, smooth: smooth, *, card=None, profiles=(), of=None):
         self.card, self.profiles, self._change, self._of = card or IDENTITY, profiles, change, of
 
-    def run(self, batch):
+    def run(self, batch, strength=None):
         ramp = np.linspace(0.5, 1, batch.shape[3], dtype=np.float32)  # of the tile, so that blends and tiles show
-        return self._change(batch, self._of.run(batch) if self._of else batch * ramp)
+        smooth = self._of.run(batch) if self._of else batch * (ramp if strength is None else ramp * strength)
+        return self._change(batch, smooth)
 
     def close(self):
         pass
@@ -34,16 +36,17 @@ class Tiled(Changed):
 
     mistake = ""
 
-    def smooth_tiled(self, frame, out, tile, step, blend, *, strength, progress=None):
+    def smooth_tiled(self, frame, out, tile, step, blend, *, strength=None, mix, progress=None):
         blend = "uniform" if self.mistake == "blend" else blend
-        strength = 1 if self.mistake == "strength" else strength
+        mix = 1 if self.mistake == "mix" else mix
         tile = min(tile, 64) if self.mistake == "tile" else tile
         network = self.run
 
-        def mixed(batch):
-            return batch + np.float32(strength) * (np.clip(network(batch), 0, 1) - batch)
+        def mixed(batch, *strengths):
+            return batch + np.float32(mix) * (np.clip(network(batch, *strengths), 0, 1) - batch)
 
-        result = smooth_tiled(mixed, frame, tile, min(tile, step), blend, channels=3)
+        strength = 0.7 if self.mistake == "map" else strength
+        result = smooth_tiled(mixed, frame, tile, min(tile, step), blend, channels=3, strength=strength)
         if self.mistake == "shift":
             result = np.roll(result, 1, axis=1)
         if self.mistake == "grey" and frame.shape[2] == 1:
@@ -55,7 +58,7 @@ class Tiled(Changed):
         out[...] = result
 
 
-@pytest.mark.parametrize("mistake", ["", "blend", "strength", "tile", "shift", "grey", "nan", "cut off"])
+@pytest.mark.parametrize("mistake", ["", "blend", "mix", "tile", "shift", "grey", "nan", "cut off"])
 def test_every_mistake_around_the_network_is_seen(mistake):
     backend = Tiled()
     backend.mistake = mistake
@@ -63,6 +66,14 @@ def test_every_mistake_around_the_network_is_seen(mistake):
         assert same.compare_pipelines(backend, "fp32")["settings"] == 96
         return
     with pytest.raises(Wrong, match="settings differ"):
+        same.compare_pipelines(backend, "fp32")
+
+
+def test_an_adjustable_network_is_compared_at_a_map_of_strengths():
+    backend = Tiled(card=replace(IDENTITY, strength={"least": 0.5, "most": 1.0, "default": 0.7, "unit": "times"}))
+    assert same.compare_pipelines(backend, "fp32")["settings"] == 96
+    backend.mistake = "map"
+    with pytest.raises(Wrong, match="96 of 96 settings differ"):
         same.compare_pipelines(backend, "fp32")
 
 

@@ -43,11 +43,23 @@ def test_a_truncated_file_is_one_line(model, share):
 @pytest.mark.parametrize(
     ("card_text", "output", "says"),
     [(None, "smooth", "without a PNEN card"), ("{", "smooth", "not JSON"), ('{"format": 99}', "smooth", "format 99"),
-     ('{"format":1,"network":"toy","task":{}}', "boxes", "expected float32 NCHW 'image' in and 'smooth' out, got image: .*boxes")],
+     ('{"format": 1, "network": "toy", "task": {}}', "boxes",
+      "expected float32 NCHW 'image' in and 'smooth' out, got image: .*boxes")],
 )  # fmt: skip
 def test_a_foreign_model_is_refused_and_told_what_it_lacks(write, tmp_path, card_text, output, says):
     with pytest.raises(EngineError, match=says):
         open_backend(write(tmp_path / "foreign.onnx", "identity", card_text, output))
+
+
+def test_a_batch_has_the_cards_strength_or_its_own_and_no_other(model):
+    batch, backend = np.ones((2, 3, 20, 30), np.float32), open_backend(model("dim"))
+    np.testing.assert_allclose(backend.run(batch), 0.02, rtol=1e-6)
+    strengths = np.full((2, 1, 20, 30), 0.1, np.float32)
+    np.testing.assert_array_equal(backend.run(batch, strengths), batch * strengths)
+    with pytest.raises(UsageError, match=r"expected strengths of shape \(2, 1, 20, 30\)"):
+        backend.run(batch, strengths[:1])
+    with pytest.raises(UsageError, match="no strengths, for a network of one strength"):
+        open_backend(model("invert")).run(batch, strengths)
 
 
 def test_a_missing_file_is_an_oserror(tmp_path):

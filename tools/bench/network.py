@@ -16,6 +16,7 @@ from pnen_export.deploy import strengths_of
 from pnen_export.record import make_card
 from pnen_runtime.backends.ort import import_onnxruntime
 from pnen_runtime.errors import BackendMissing
+from pnen_runtime.strength import batch_strength
 from pnen_train.checkpoint import load_checkpoint
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -65,8 +66,14 @@ class TorchBackend:
         if self.device == "cuda":
             self.device_milliseconds = self._device_milliseconds
 
-    def run(self, *given: np.ndarray) -> np.ndarray:
-        return self._forward(*(torch.from_numpy(part).to(self.device) for part in given)).cpu().numpy()
+    def run(self, batch: np.ndarray, strength: np.ndarray | None = None) -> np.ndarray:
+        return self._forward(*self._given(torch.from_numpy(batch), strength)).cpu().numpy()
+
+    def _given(self, batch: Tensor, strength: np.ndarray | None = None) -> list[Tensor]:
+        """What the network takes, on its device: of an adjustable one with strengths, by default the card's."""
+        wanted = batch_strength(self.card, tuple(batch.shape), strength)
+        maps = [] if wanted is None else [torch.as_tensor(wanted).expand(len(batch), 1, *batch.shape[2:])]
+        return [part.to(self.device) for part in (batch, *maps)]
 
     @torch.inference_mode()
     def _forward(self, *given: Tensor) -> Tensor:
@@ -77,9 +84,7 @@ class TorchBackend:
 
     def _device_milliseconds(self, shape: tuple[int, int, int], repeats: int) -> list[float]:
         """The network's own time for a (B, H, W) batch that is on the GPU already, for each repeat."""
-        given = [torch.rand(shape[0], self.card.channels, *shape[1:], device=self.device)]
-        if self.card.strength:
-            given.append(torch.full((shape[0], 1, *shape[1:]), self.card.strength["default"], device=self.device))
+        given = self._given(torch.rand(shape[0], self.card.channels, *shape[1:]))
         times = []
         for repeat in range(repeats + 1):
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -103,8 +108,8 @@ def count_flops(model: nn.Module, shape: tuple[int, int, int]) -> int:
     channels, strengths = model.config.image_channels, [1] * bool(strengths_of(model))
     counter = FlopCounterMode(display=False)
     with torch.inference_mode(), naive_attention(), counter:
-        given = [torch.empty(shape[0], count, *shape[1:], device="meta") for count in (channels, *strengths)]
-        deepcopy(model).to("meta")(*given)
+        ends = [channels, *strengths]
+        deepcopy(model).to("meta")(*(torch.empty(shape[0], end, *shape[1:], device="meta") for end in ends))
     return counter.get_total_flops()
 
 

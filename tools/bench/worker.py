@@ -51,17 +51,11 @@ class Run:
         self.on_device = hasattr(self.backend, "device_milliseconds")
         if not self.on_device:
             self._run, self.backend.run = self.backend.run, self._run_timed
-        self.call = self._run_batch
+        self.call = self.backend.run
         if job["setting"] != "batch":
             tile = "whole" if job["setting"] == "whole" else None
             self.call = Smoother(job["model"], backend=self.backend, tile=tile, memory=10**9).run
         return {"info": self.backend.info, "device": "cuda" if self.on_device else "cpu"}
-
-    def _run_batch(self, batch: np.ndarray) -> np.ndarray:
-        """The network alone; an adjustable one at its default strength."""
-        strength = self.backend.card.strength
-        maps = [np.full((len(batch), 1, *batch.shape[2:]), strength["default"], np.float32)] if strength else []
-        return self.backend.run(batch, *maps)
 
     def _run_timed(self, *given: np.ndarray) -> np.ndarray:
         start = perf_counter()

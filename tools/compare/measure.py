@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import fmean, median
 from time import process_time
 
+from paper.memory import resident
+
 from pnen_train.filters.wmf import opencv
 from pnen_train.metrics import psnr
 from pnen_train.targets import Pair
@@ -16,7 +18,7 @@ from pnen_train.targets import Pair
 from .classical import Picture
 from .ways import Smooth, Way
 
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+CLEAR = Path("/proc/self/clear_refs")
 WARM_UP = 32  # pixels a side of what is smoothed before the clock runs
 
 
@@ -92,13 +94,8 @@ def megabytes(way: Way, picture: Picture) -> float | None:
         try:
             ctypes.CDLL(None).malloc_trim(0)
             CLEAR.write_text("5")  # from here on the peak counts anew
-            before = _resident("VmRSS")
+            before = resident("VmRSS")
             smooth(picture)
-            return max(0, _resident("VmHWM") - before) / 1e6
+            return max(0, resident("VmHWM") - before) / 1e6
         except (OSError, AttributeError):  # not Linux, or not the GNU C library
             return None
-
-
-def _resident(field: str) -> int:
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field))
-    return int(line.split()[1]) * 1024

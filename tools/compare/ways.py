@@ -42,7 +42,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Way:
-    """One way to a target; as plain data, so that another process can take it."""
+    """One way to a target."""
 
     kind: Kind
     name: str

@@ -105,9 +105,12 @@ def graphs(lab: Lab, subject: Subject) -> Figures:
             network: Any = lane.network
             if network._engine.contexts.owns_graphs:
                 raise Skipped("this library keeps CUDA graphs itself")
-            results = [lane.run(batch) for _ in range(2)]
+            strength = backend.card.strength.get("default")
+            results = [lane.run(batch, strength) for _ in range(2)]
             captured = [ready.graph is not None for ready in network._ready.values()]
-            results += [lane.run(batch) for _ in range(2)]
+            if strength is not None:
+                lane.run(batch, backend.card.strength["least"])  # which the graph must not keep
+            results += [lane.run(batch, strength) for _ in range(2)]
         figures |= {"graphs": sum(captured), "with": _times(backend, batch, shape)}
     if not any(captured):
         raise Wrong("no CUDA graph was made", figures)

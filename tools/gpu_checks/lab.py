@@ -142,7 +142,7 @@ class Lab:
 class Identity:
     """A network that copies, which shows the kernels around it."""
 
-    def enqueue(self, shape: tuple[int, ...], image: int, smooth: int, stream: Any) -> None:
+    def enqueue(self, shape: tuple[int, ...], image: int, strength: int, smooth: int, stream: Any) -> None:
         size = 4 * int(np.prod(shape))
         call("cuMemcpyDtoDAsync_v2", c_size_t(smooth), c_size_t(image), c_size_t(size), c_void_p(stream.handle))
 
@@ -160,6 +160,13 @@ class IdentityOnHost:
 
     def close(self) -> None:
         pass
+
+
+def map_of_strengths(card: Card, height: int, width: int) -> np.ndarray | None:
+    """From the least to the most over the pixels of a picture; None for a network of one strength."""
+    own = card.strength
+    values = np.linspace(own["least"], own["most"], height * width, dtype=np.float32) if own else None
+    return None if values is None else values.reshape(height, width)
 
 
 def open_adapter(name: str) -> Cuda:

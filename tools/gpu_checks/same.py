@@ -21,7 +21,7 @@ from pnen_runtime.image import full_scale
 from pnen_runtime.plan import most_at_once
 from pnen_runtime.smoother import Smoother
 
-from .lab import Lab
+from .lab import Lab, map_of_strengths
 from .subject import Figures, Subject, Wrong
 
 TYPES = ("uint8", "uint16", "float16", "float32")
@@ -72,10 +72,11 @@ def compare_pipelines(backend: Any, precision: str) -> Figures:
         raise Wrong(f"{backend.info} has no tiles on the device")
     tolerance, rows, equal = _tolerance(precision), [], []
     settings: list[Any] = list(product(TYPES, (3, 1), (64, 96, "whole"), ("feather", "uniform"), (1.0, 0.5)))
+    strengths = map_of_strengths(backend.card, 203, 250)
     for kind, channels, tile, blend, mix in settings:
         picture = make_picture(kind, channels, 203, 250)
         on_device, on_host = (
-            Smoother("proof", backend=part, tile=tile, blend=blend, step=None).run(picture, mix=mix)
+            Smoother("proof", backend=part, tile=tile, blend=blend).run(picture, mix=mix, strength=strengths)
             for part in (backend, HostOnly(backend))
         )
         error = distance(on_device, on_host)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pnen_export.inputs import photograph
-from pnen_runtime.backends.ort import CPU, CUDA, import_onnxruntime, open_session
+from pnen_runtime.backends.ort import CPU, CUDA, import_onnxruntime, open_session, read_card
 from pnen_runtime.errors import PnenError
 from pnen_runtime.smoother import Smoother
 
@@ -108,7 +108,10 @@ def nodes(lab: Lab, subject: Subject) -> Figures:
     if hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()
     session = open_session(onnxruntime, lab.onnx(subject), options, [(CUDA, settings), CPU])
-    session.run(["smooth"], {"image": np.full((2, session.get_inputs()[0].shape[1], 96, 96), 0.5, np.float32)})
+    card, given = read_card(session, lab.onnx(subject)), {}
+    for end, value in zip(session.get_inputs(), (0.5, card.strength.get("default")), strict=False):
+        given[end.name] = np.full((2, end.shape[1], 96, 96), value, np.float32)
+    session.run(["smooth"], given)
     return read_profile(Path(session.end_profiling()))
 
 

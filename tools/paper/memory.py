@@ -38,10 +38,10 @@ def _measured(
 ) -> int:
     place = pick_device(device)
     torch.zeros(1, device=place)
-    before = _resident("VmRSS") if place.type == "cpu" else 0
+    before = resident("VmRSS") if place.type == "cpu" else 0
     with _plain_attention() if scores else _nothing():
         _step(put(build(network, settings), place), side, batch, training)
-    return _resident("VmHWM") - before if place.type == "cpu" else torch.cuda.max_memory_allocated(place)
+    return resident("VmHWM") - before if place.type == "cpu" else torch.cuda.max_memory_allocated(place)
 
 
 def _step(model: Any, side: int, batch: int, training: bool) -> None:
@@ -55,7 +55,8 @@ def _step(model: Any, side: int, batch: int, training: bool) -> None:
     optimiser.step()
 
 
-def _resident(field: str) -> int:
+def resident(field: str) -> int:
+    """Bytes that this process holds (VmRSS), or at most held (VmHWM)."""
     if not STATUS.exists():
         raise BackendMissing("expected Linux, whose /proc says how much memory a process holds; or take --device cuda")
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field))

@@ -168,18 +168,18 @@ def cuda(gpu, open_one) -> Iterator[Any]:
 
 @pytest.fixture
 def opened(cuda, monkeypatch, tmp_path):
-    """opened(kind of TensorRT, plan=..., **engine fields) → backend and the stand-in module."""
+    """opened(kind of TensorRT, plan=..., **fields of the card) → backend and the stand-in module."""
     backends = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def open_one(kind: str = "tensorrt 10", plan: bytes = b"ptrt", dtype: str = "float32", version: str = "10.9.0.34",
-                 compatible: bool = False, allow: bool = False):  # fmt: skip
+                 compatible: bool = False, allow: bool = False, **fields: Any):  # fmt: skip
         module = make_module(kind, cuda, [TILES, WHOLE], version, dtype)
         monkeypatch.setitem(sys.modules, module.__name__, module)
         monkeypatch.setattr(cuda, "close", lambda: None)  # the fixture closes it
         flavour = "rtx" if "rtx" in kind else "tensorrt"
         engine = {"flavour": flavour, "version": version, "options": {"version_compatible": compatible}}
-        card = Card(network="flip", task={"filter": "none"}, tile=32, tile_step=20, engine=engine)
+        card = Card(network="flip", task={"filter": "none"}, tile=32, tile_step=20, engine=engine, **fields)
         backend = open_trt(EngineFile(tmp_path / "model.engine", plan, card), cuda=cuda, allow_host_code=allow)
         backends.append(backend)
         return backend, module

@@ -197,6 +197,11 @@ CUDA cuMemsetD8Async(Pointer to, unsigned char value, size_t size, void* stream)
     char* at = host(to, size);
     return at ? put(find(stream), [=] { memset(at, value, size); }) : INVALID_VALUE;
 }
+CUDA cuMemsetD32Async(Pointer to, unsigned value, size_t count, void* stream) {
+    ENTER(true)
+    char* at = to % 4 ? nullptr : host(to, 4 * count);
+    return at ? put(find(stream), [=] { std::fill_n((unsigned*)at, count, value); }) : INVALID_VALUE;
+}
 
 CUDA cuStreamCreate(Stream** stream, unsigned) { ENTER(true) streams.insert(*stream = new Stream); return OK; }
 CUDA cuStreamDestroy_v2(Stream* stream) {

@@ -45,5 +45,5 @@ static Work bind_kernel(void** list, const char* packed, size_t size, Place grid
 }
 
 #define KERNEL(name) {#name, bind_kernel<name>}
-#define BOTH(type) KERNEL(cut_##type), KERNEL(put_##type)
-static const std::map<std::string, Binder> kernels = {KERNEL(blend), BOTH(u8), BOTH(u16), BOTH(f16), BOTH(f32), BOTH(f64)};
+#define ALL(type) KERNEL(cut_##type), KERNEL(cut_strength_##type), KERNEL(put_##type)
+static const std::map<std::string, Binder> kernels = {KERNEL(blend), ALL(u8), ALL(u16), ALL(f16), ALL(f32), ALL(f64)};

@@ -1,5 +1,7 @@
 """A stand-in for the modules tensorrt 8.6, tensorrt 10 and tensorrt_rtx, whose network turns every plane upside down.
 
+An adjustable one then multiplies every pixel, clipped to [0, 1], by its strength.
+
 It shows that the runtime calls what such a module has, in an order it allows, with memory that is there. It proves
 nothing about TensorRT.
 """
@@ -29,7 +31,7 @@ class Context:
 
     def __init__(self, engine: Any, owns_memory: bool):
         assert not owns_memory, "the scratch memory is for the runtime to give"
-        self._engine, self.profile, self.shape, self.scratch, self.addresses = engine, None, None, None, {}
+        self._engine, self.profile, self.scratch, self.shapes, self.addresses = engine, None, None, {}, {}
         self.executions, self.refused = 0, None
         engine.contexts.append(self)
 
@@ -38,17 +40,24 @@ class Context:
         if not 0 <= number < len(self._engine.sizes) or self._engine.refuses_profiles:
             self._engine.logger.log(Severity.ERROR, "a profile\nin use")
             raise RuntimeError("Error in set optimization profile async.")  # the module never returns False here
-        self.profile, self.shape = number, None
+        self.profile, self.shapes = number, {}
         return True
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-        assert name == "image" and self.profile is not None
-        least, _, most = self._engine.sizes[self.profile]
-        self.shape, self.scratch = shape, None
+        assert name in self._engine.names and name != "smooth" and self.profile is not None
+        least, _, most = self._engine.get_tensor_profile_shape(name, self.profile)
+        self.shapes, self.scratch = self.shapes | {name: shape}, None
         return all(low <= side <= high for low, side, high in zip(least, shape, most, strict=True))
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        image = self.shapes["image"]
+        same = {"image": image, "strength": (image[0], 1, *image[2:])}
+        assert self.shapes == {name: same[name] for name in self._engine.names if name != "smooth"}, "not all are set"
+        return image
+
     def set_tensor_address(self, name: str, address: int) -> bool:
-        assert address
+        assert address and name in self._engine.names
         if name != self.refused:
             self.addresses[name] = address
         return name != self.refused
@@ -58,7 +67,7 @@ class Context:
 
     def execute_async_v3(self, stream: int) -> bool:
         engine, cuda = self._engine, self._engine.cuda
-        assert self.shape and set(self.addresses) == {"image", "smooth"}
+        assert self.shape and set(self.addresses) == set(engine.names)
         if engine.fails:
             engine.logger.log(Severity.ERROR, "no\nluck")
             return False
@@ -68,14 +77,23 @@ class Context:
         assert pointer and size >= SCRATCH * prod(self.shape)
         cuda.fill(pointer, size, queue)
         batch, channels, high, wide = self.shape
+        pixels = high * wide
         for plane in range(batch * channels):
-            begin = 4 * plane * high * wide
+            begin, smooth = 4 * plane * pixels, self.addresses["smooth"] + 4 * plane * pixels
             last_row = self.addresses["image"] + begin + 4 * (high - 1) * wide
+            flipped = pointer + 4 if engine.adjustable else smooth
             arguments = [np.uint64(last_row), np.int64(-4 * wide), np.int64(4), np.int64(4), np.int32(1),
-                         np.uint64(self.addresses["smooth"] + begin)]  # fmt: skip
+                         np.uint64(flipped)]  # fmt: skip
             place = [np.int32(value) for value in (1, 1, high, wide, 0, 0, 1, wide)]
             grid = (-(-wide // 32), -(-high // 8), 1)
             cuda.launch("cut_f32", grid, (32, 8, 1), arguments + place, queue)
+            if engine.adjustable:  # as one tile of one row, weighed
+                cuda.fill(smooth, 4 * pixels, queue)
+                strength = self.addresses["strength"] + 4 * (plane // channels) * pixels
+                given = (flipped, flipped, smooth, engine.one, strength)
+                place = [np.int32(value) for value in (1, 1, 1, pixels, 0, 0, 1, pixels)]
+                arguments = [*map(np.uint64, given), np.float32(1), np.uint64(pointer), *place]
+                cuda.launch("blend", (-(-pixels // 32), 1, 1), (32, 8, 1), arguments, queue)
         return True
 
 
@@ -96,20 +114,27 @@ class OldContext(Context):
 
 
 class Engine:
-    def __init__(self, logger: Any, sizes: list, cuda: Any, dtype: str):
-        self.logger, self.sizes, self.cuda, self._dtype = logger, sizes, cuda, dtype
+    def __init__(self, logger: Any, sizes: list, cuda: Any, dtype: str, names: tuple[str, ...]):
+        self.logger, self.sizes, self.cuda, self._dtype, self.names = logger, sizes, cuda, dtype, names
+        self.adjustable = "strength" in names
+        if self.adjustable:
+            self.one = cuda.allocate(4)
+            cuda.fill_floats(self.one, 1.0, 1, stream := cuda.stream())
+            cuda.synchronize(stream)
         self.contexts: list[Context] = []
-        self.fails = self.refuses_profiles = False
-        self.num_io_tensors, self.num_optimization_profiles = 2, len(sizes)
+        self.fails = self.refuses_profiles = self.narrow = False
+        self.num_io_tensors, self.num_optimization_profiles = len(names), len(sizes)
 
     def get_tensor_name(self, index: int) -> str:
-        return ("image", "smooth")[index]
+        return self.names[index]
 
     def get_tensor_dtype(self, name: str) -> str:
         return self._dtype
 
     def get_tensor_profile_shape(self, name: str, number: int) -> list:
-        return self.sizes[number]
+        if name == "image":
+            return self.sizes[number]
+        return [(batch, 1, high + self.narrow, wide) for batch, _, high, wide in self.sizes[number]]
 
 
 class OldEngine(Engine):
@@ -156,7 +181,10 @@ ENGINES = {"tensorrt 8.6": OldEngine, "tensorrt 10": NewEngine, "tensorrt_rtx": 
 
 
 def make_module(kind: str, cuda: Any, sizes: list, version: str, dtype: str = "float32") -> Any:
-    """A module of this kind that loads every plan as the same network with these (B, C, H, W) profiles."""
+    """A module of this kind that loads every plan as the same network with these (B, C, H, W) profiles.
+
+    A plan that holds the word adjustable has the input `strength`; with the word narrow that takes other sizes.
+    """
     made: list[Engine] = []
 
     class Runtime:
@@ -170,7 +198,9 @@ def make_module(kind: str, cuda: Any, sizes: list, version: str, dtype: str = "f
             if b"broken" in plan:
                 self._logger.log(Severity.ERROR, "magic tag does not match")
                 return None
-            made.append(ENGINES[kind](self._logger, sizes, cuda, dtype))
+            names = ("image", "strength", "smooth") if b"adjustable" in plan else ("image", "smooth")
+            made.append(ENGINES[kind](self._logger, sizes, cuda, dtype, names))
+            made[-1].narrow = b"narrow" in plan
             return made[-1]
 
     module: Any = ModuleType(kind.split()[0])

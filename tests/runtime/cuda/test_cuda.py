@@ -51,6 +51,8 @@ def test_what_goes_up_comes_down(cuda):
         np.testing.assert_array_equal(download(cuda, pointer, stream), NUMBERS)
         cuda.fill(pointer, 4, stream)
         np.testing.assert_array_equal(download(cuda, pointer, stream), [0, *NUMBERS[1:]])
+        cuda.fill_floats(pointer, 0.02, 2, stream)
+        np.testing.assert_array_equal(download(cuda, pointer, stream), [np.float32(0.02)] * 2 + [*NUMBERS[2:]])
         read_only = np.frombuffer(NUMBERS.tobytes(), np.float32)
         np.testing.assert_array_equal(download(cuda, upload(cuda, stream, read_only), stream), NUMBERS)
         cuda.free(pointer)

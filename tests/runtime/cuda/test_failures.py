@@ -55,6 +55,7 @@ REFUSALS = {
     "cuMemcpyHtoDAsync_v2": lambda cuda, stream, event, pointer: cuda.upload(pointer, NUMBERS, stream),
     "cuMemcpyDtoHAsync_v2": lambda cuda, stream, event, pointer: cuda.download(NUMBERS.copy(), pointer, stream),
     "cuMemsetD8Async": lambda cuda, stream, event, pointer: cuda.fill(pointer, 1, stream),
+    "cuMemsetD32Async": lambda cuda, stream, event, pointer: cuda.fill_floats(pointer, 1.5, 1, stream),
     "cuEventRecord": lambda cuda, stream, event, pointer: cuda.record(event, stream),
     "cuStreamWaitEvent": lambda cuda, stream, event, pointer: cuda.wait(stream, event),
     "cuStreamSynchronize": lambda cuda, stream, event, pointer: cuda.synchronize(stream),

@@ -231,6 +231,6 @@ def test_the_ptx_loads_on_old_drivers_and_fuses_nothing():
     assert tuple(map(int, version.split("."))) <= (7, 8)  # CUDA 11.8
     assert target == "sm_75"
     assert "fma." not in ptx and "mad.f" not in ptx and ".ftz" not in ptx and ".approx" not in ptx
-    assert {f"{what}_{kind}" for what in ("cut", "put") for kind in KINDS} | {"blend"} == set(
+    assert {f"{what}_{kind}" for what in ("cut", "cut_strength", "put") for kind in KINDS} | {"blend"} == set(
         re.findall(r"\.visible \.entry (\w+)\(", ptx)
     )

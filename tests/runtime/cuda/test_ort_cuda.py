@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from pnen_runtime import BackendMissing, EngineError
+from pnen_runtime import BackendMissing, EngineError, UsageError
 from pnen_runtime.backends.ort_cuda import open_ort_cuda
 from pnen_runtime.tiles import smooth_tiled
 
@@ -45,12 +45,13 @@ class Session:
         return SimpleNamespace(bind_input=bind, bind_output=bind, bound=bound)
 
     def run_with_iobinding(self, binding):
-        (shape, image), (_, smooth) = binding.bound["image"], binding.bound["smooth"]
-        batch = np.empty(shape, np.float32)
+        _, smooth = binding.bound.pop("smooth")
+        given = {name: np.empty(shape, np.float32) for name, (shape, _) in binding.bound.items()}
         self.cuda.wait_for(self.stream, self.lane)
-        self.cuda.download(batch, image, self.stream)
+        for name, (_, address) in binding.bound.items():
+            self.cuda.download(given[name], address, self.stream)
         self.cuda.synchronize(self.stream)
-        (result,) = self.session.run(["smooth"], {"image": batch})
+        (result,) = self.session.run(["smooth"], given)
         self.cuda.upload(smooth, result, self.stream)
         self.cuda.synchronize(self.stream)
 
@@ -93,6 +94,21 @@ def test_batches_and_pictures_come_out_as_on_the_cpu(opened):
     backend.smooth_tiled(image, found := np.empty_like(image), 32, 20, "feather")
     np.testing.assert_array_equal(found, smooth_tiled(lambda batch: 1 - batch, image, 32, 20))
     assert "onnxruntime-cuda" in backend.info and backend.card.tile == 32
+
+
+def test_an_adjustable_file_gets_numbers_maps_and_batches_of_strengths(opened, answers):
+    backend, random, scaled = opened("dim"), np.random.default_rng(2), answers["dim"]
+    image = random.integers(0, 256, (90, 120, 3), np.uint8)
+    for strength in (0.05, 0.2, random.uniform(0.002, 0.2, (90, 120)).astype(np.float32), 0.05, None):
+        backend.smooth_tiled(image, found := np.empty_like(image), 32, 20, "feather", strength=strength)
+        expected = smooth_tiled(scaled, image, 32, 20, strength=0.02 if strength is None else strength)
+        np.testing.assert_array_equal(found, expected)
+    batch, strengths = random.random((2, 3, 37, 53), np.float32), random.random((2, 1, 37, 53), np.float32)
+    np.testing.assert_array_equal(backend.run(batch, strengths), scaled(batch, strengths))
+    assert len(backend.device_milliseconds((2, 37, 53), 2)) == 2
+    np.testing.assert_allclose(backend.run(batch), 0.02 * batch, rtol=1e-6)
+    with pytest.raises(UsageError, match=r"expected strengths of shape \(2, 1, 37, 53\)"):
+        backend.run(batch, strengths[:1])
 
 
 def test_a_provider_that_does_not_load_is_no_reason_to_take_the_cpu(opened, monkeypatch):

@@ -113,7 +113,7 @@ def test_an_address_that_is_refused_leaves_no_half_set_context(opened):
         (context,) = module.made[0].contexts
         context.refused = "smooth"
         with pytest.raises(EngineError, match="refuses an address"):
-            lane.network.enqueue(batch.shape, lane.smooth.pointer, lane.image.pointer, lane.work)
+            lane.network.enqueue(batch.shape, lane.smooth.pointer, 0, lane.image.pointer, lane.work)
         context.refused = None
         for _ in range(3):
             np.testing.assert_array_equal(lane.run(batch), flip(batch))
