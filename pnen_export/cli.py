@@ -90,8 +90,10 @@ def main(model: str, fp16: bool, fp32: bool, target: str, out: Path | None, engi
     """Write the network of MODEL.pt (a checkpoint, or the name of a bundled one such as l0) as ONNX and as an engine.
 
     The ONNX files take any batch, height and width from 16 pixels: input "image", output "smooth", float32 NCHW RGB in
-    [0, 1]. Each is first compared with PyTorch on a photograph and on inputs that break networks; the table is printed
-    and kept in the file's model card. From a MODEL.onnx made this way only the engine is built, without torch.
+    [0, 1]; adjustable networks have a second input, "strength", float32 (batch, 1, height, width). Each is first
+    compared with PyTorch on a photograph and on inputs that break networks, at the least, the default and the most
+    strength and at a map of strengths; the table is printed and kept in the file's model card. From a MODEL.onnx made
+    this way only the engine is built, without torch.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a file differs from PyTorch or is not in the precision asked for and
     was not written, 4 a package or device is missing, 5 an ONNX file is foreign or torn.
