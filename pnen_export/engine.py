@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pnen_runtime.card import Card
 from pnen_runtime.cuda.driver import first_gpu
-from pnen_runtime.engine_file import EngineFile, sidecar
+from pnen_runtime.engine_file import EngineFile, prefix_digests, sidecar
 from pnen_runtime.errors import EngineError, ParityError, UsageError
 from pnen_runtime.files import replace_when_done, write_text
 
@@ -188,6 +188,7 @@ def _build(
         "activation_bytes": memory,
         "plan_bytes": len(plan),
         "plan_sha256": sha256(plan).hexdigest(),
+        "prefix_sha256": prefix_digests(plan),
         "attention_fused": [attention_fused(card, *pair) for pair in zip(profiles, memory, strict=False)],
     }
     return plan, replace(card, engine=card.engine | {"built": built})

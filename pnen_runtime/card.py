@@ -66,6 +66,7 @@ class _Options:
 class _Built:
     plan_bytes: Count = 0
     plan_sha256: Digest = ""
+    prefix_sha256: dict[str, Digest] = field(default_factory=dict)
     seconds: Annotated[float, Meta(ge=0)] = 0.0
     activation_bytes: list[Count] = field(default_factory=list)
     attention_fused: list[bool | None] = field(default_factory=list)

@@ -48,7 +48,8 @@ def read_engine(path: Path) -> EngineFile:
     """Read a plan and its card, from the sidecar if it belongs to this plan, else out of the plan.
 
     The two are replaced one after the other, and copied one without the other: a plan with a card inside counts, the
-    sidecar of another plan does not. Raises EngineError where the file is truncated, no plan, or without a card;
+    sidecar of another plan does not. It is called truncated where it begins as the plan of the sidecar and is shorter,
+    or has no card inside. Raises EngineError where the file is truncated, no plan, or without a card;
     OSError where it cannot be read.
     """
     plan = path.read_bytes()
@@ -61,12 +62,22 @@ def read_engine(path: Path) -> EngineFile:
     if beside is not None and built.get("plan_sha256") == sha256(plan).hexdigest():
         return EngineFile(path, plan, beside)
     inside, wanted = _card_inside(plan, path), built.get("plan_bytes", 0)
-    if inside is not None:
+    begins_alike = prefix_digests(plan).items() <= (built.get("prefix_sha256") or {"": ""}).items()
+    if inside is not None and not (len(plan) < wanted and begins_alike):
         doubt = f"; its sidecar is of another plan, of {wanted:,} bytes where this has {len(plan):,}" if wanted else ""
         return EngineFile(path, plan, inside, doubt)
     if len(plan) < wanted:
         raise EngineError(f"{path} is truncated: {len(plan):,} of {wanted:,} bytes; {rebuild_advice(path, beside)}")
     raise EngineError(f"{path} has no PNEN model card; only engines that pnen-export built can be run")
+
+
+def prefix_digests(plan: bytes) -> dict[str, str]:
+    """sha256 of the first 64, 128, 256, ... bytes: by these a torn plan is told from another plan that is smaller."""
+    digest, found, done = sha256(), {}, 0
+    for length in (64 << power for power in range(40) if 64 << power <= len(plan)):
+        digest.update(memoryview(plan)[done:length])
+        found[str(length)], done = digest.hexdigest(), length
+    return found
 
 
 def _card_beside(path: Path) -> Card | None:

@@ -25,7 +25,7 @@ NETWORKS = {
     "without block": {"scales": []},
     "grey": {"stages": 1, "image_channels": 1, "scales": [2]},
     "tiling": {"stages": 1, "scales": [2, 8], "block_kernel": "stride", "query_per_scale": True, "block_bias": True},
-    "adjustable": {"grid": 2, "scales": [8], "equivariant": True, "strengths": [0.002, 0.2]},
+    "adjustable": {"grid": 2, "scales": [8], "equivariant": True, "strengths": [0.002, 0.2], "leak": 0.1},
     "adjustable thirds": {"grid": 3, "scales": [6], "strengths": [0.5, 75.0], "strength_scale": "linear"},
     "adjustable halves": {"grid": 2, "scales": [], "equivariant": True, "strengths": [0.002, 0.2], "stages": 1},
     "adjustable pixels": {"scales": [], "strengths": [0.002, 0.2], "stages": 1},
@@ -56,6 +56,8 @@ def make_network(name: str = "pyramid", **settings: object) -> torch.nn.Module:
                 for weight in module.query.parameters():
                     weight.mul_(0.02)
                 module.merge.weight.mul_(0.2)
+        if model.config.equivariant:
+            model.entry.weight.mul_(0.2)  # noise differs more between neighbours than pictures do
         for leave in model.exits:
             leave[-1].weight.mul_(0.1)
         model.output_weights.add_(torch.linspace(0, 0.1, len(model.output_weights)))

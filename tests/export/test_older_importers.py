@@ -44,6 +44,7 @@ READS = {
     "DepthToSpace": Reads(FLOATS, ("blocksize", "mode"), 1),
     "Expand": Reads(ANY),
     "Gather": Reads(ANY, ("axis",)),
+    "LeakyRelu": Reads(FLOATS, ("alpha",), 1),
     "Identity": Reads(ANY, (), 1),
     "MatMul": Reads(FLOATS),
     "Mod": Reads(NUMBERS, ("fmod",)),

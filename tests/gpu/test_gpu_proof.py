@@ -213,7 +213,7 @@ def test_a_reference_is_read_as_it_was_written(tmp_path):
 def test_whole_images_have_engines_of_their_own_with_what_this_version_takes(tiny, monkeypatch):
     """A version that refuses a whole image must still build the engine for tiles."""
     built = {}
-    sizes = "1x16x16,1x512x512,1x512x512", "1x16x16,1x1080x1920,1x1080x1920"
+    sizes = "1x16x16,1x256x256,1x256x256", "1x16x16,1x1080x1920,1x1080x1920"
     monkeypatch.setattr(lab, "WHOLE", {("tiny", "fp16"): sizes})
     monkeypatch.setattr(
         lab,
@@ -226,7 +226,7 @@ def test_whole_images_have_engines_of_their_own_with_what_this_version_takes(tin
         for kind in ("", "whole"):
             Lab(tiny[0]).engine(Subject("tensorrt", "tiny", "fp16", sizes=kind), build=True)
     found = {key: [str(profile).split(",")[2] for profile in profiles] for key, profiles in built.items()}
-    tiles, whole = ["8x48x48", "32x96x96"], ["1x512x512", "1x1080x1920"]
+    tiles, whole = ["8x48x48", "32x96x96"], ["1x256x256", "1x1080x1920"]
     assert found == {
         ("8.6.0", "tiny.fp16.engine"): tiles, ("8.6.0", "tiny.fp16.whole.engine"): whole[:1],
         ("10.13.0", "tiny.fp16.engine"): tiles, ("10.13.0", "tiny.fp16.whole.engine"): whole,

@@ -13,7 +13,7 @@ from pnen_export.cli import main
 from pnen_runtime import EngineError, UsageError
 from pnen_runtime.backends import open_backend
 from pnen_runtime.cuda.driver import Gpu
-from pnen_runtime.engine_file import misfit, read_engine, rebuild, rebuild_command, sidecar
+from pnen_runtime.engine_file import misfit, prefix_digests, read_engine, rebuild, rebuild_command, sidecar
 
 TILES, FULL_HD = [[1, 16, 16], [8, 32, 32], [8, 32, 32]], [[1, 16, 16], [1, 1080, 1920], [1, 1080, 1920]]
 ADA, HOPPER = Gpu("NVIDIA L4", "8.9"), Gpu("NVIDIA H200", "9.0")
@@ -36,7 +36,8 @@ def plan(tmp_path, card):
         own = card(precision="fp16", target="onnx", engine=BUILT | engine)
         path.write_bytes(b"ptrt" + bytes(100) + own.to_json().encode() + b"\0{" + bytes(200))
         data = path.read_bytes()
-        built = {"plan_bytes": len(data), "plan_sha256": sha256(data).hexdigest(), "seconds": 1.5}
+        built = {"plan_bytes": len(data), "plan_sha256": sha256(data).hexdigest(), "seconds": 1.5,
+                 "prefix_sha256": prefix_digests(data)}  # fmt: skip
         if beside:
             sidecar(path).write_text(replace(own, engine=own.engine | {"built": built}).to_json())
         return path
@@ -59,7 +60,7 @@ def test_a_sidecar_of_another_engine_is_not_believed(plan):
     assert read_engine(path).card.engine == BUILT
 
 
-@pytest.mark.parametrize("share", [0.01, 0.1, 0.2])
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.9, 0.999])
 def test_a_truncated_engine_is_told_by_its_sidecar(plan, share):
     path = plan()
     data = path.read_bytes()
@@ -72,7 +73,8 @@ def test_a_truncated_engine_is_told_by_its_sidecar(plan, share):
 def test_a_new_engine_beside_the_sidecar_of_the_one_before_is_good(plan, smaller):
     """As a kill between the two leaves it, or a copy of the engine alone."""
     path = plan()
-    path.write_bytes(path.read_bytes()[: -smaller or None] + b"new" * (smaller == 0))
+    rest = path.read_bytes()[len(b"ptrt") + 1 :]
+    path.write_bytes(b"ptrt1" + rest[: -smaller or None])
     found = read_engine(path)
     assert found.card.engine == BUILT and "its sidecar is of another plan" in found.doubt
     sidecar(path).unlink()

@@ -14,7 +14,7 @@ from pnen_train.metrics import psnr
 
 from .classical import Picture
 from .measure import Row
-from .page import Comparison, seconds
+from .page import Comparison
 
 COLOURS = {"network": "#d1783a", "classical": "#7a8ca3", "opencv": "#8d5fa8", "exact": "#b03a3a"}
 DETAIL = np.s_[20:212, 150:342]  # of scikit-image's coffee
@@ -104,9 +104,12 @@ def details(comparisons: Sequence[Comparison]) -> Image.Image:
 def _panels(found: Comparison, picture: Picture) -> list[Panel]:
     target = found.target.maker.target(picture)
     nearest = sorted(found.of("classical"), key=lambda row: -row.psnr)[:CLASSICAL]
-    panels: list[Panel] = [(found.target.title + "\nthe picture", picture), ("the filter itself\n", target)]
+    panels: list[Panel] = [
+        (f"{found.target.filter.upper()} at {found.target.level:g}\nthe picture", picture),  # the font has no Greek
+        ("the filter itself\n", target),
+    ]
     for row in [*found.of("network"), *found.of("opencv"), *nearest]:
         with row.way.ready() as smooth:
             result = smooth(picture)
-        panels.append((f"{row.way.name}\n{psnr(result, target):.1f} dB here, {seconds(row.seconds)} s", result))
+        panels.append((f"{row.way.name.partition(' (')[0]}\n{psnr(result, target):.1f} dB here", result))
     return panels

@@ -74,14 +74,14 @@ def _of_30_minutes() -> list[Line]:
             lines += _lines(Subject(stack, "full", "fp16", adapter=adapter), 30, (same.parity, 20))
         lines += _lines(small, 30, (engines.export_command, build))
         lines += _lines(exact_full, 30, (engines.build, build), (same.parity, 20), (speed.times, 60))
-        for network in ("l0", "full"):
+        for network, seconds in (("l0", build / 2), ("full", build)):
             whole = Subject(stack, network, "fp16", sizes="whole")
-            lines += _lines(whole, 30, (engines.build, build), (same.parity, 20), (speed.times, 45))
+            lines += _lines(whole, 30, (engines.build, seconds), (same.parity, 20))
         lines += _lines(full, 30, (engines.beyond_the_guard, 90 + build))
     lines += _onnxruntime_besides()
     for adapter in ADAPTERS:
         lines += _lines(Subject("cuda", "identity", "fp32", adapter=adapter), 30, (device.memory, 30))
-    return [*lines, Line(speed.bench, Subject("torch"), 300, 30)]
+    return [*lines, Line(speed.bench, Subject("torch"), 240, 30)]
 
 
 def _onnxruntime_besides() -> list[Line]:
