@@ -11,10 +11,12 @@ from model_zoo import flat, scores, tiles
 from model_zoo import pictures as drawn
 from model_zoo.imitation import ends_of
 from model_zoo.origin import refuse_paths
+from model_zoo.pages import Model, about
 from model_zoo.sections import measurements
 from PIL import Image
 from skimage import data
 
+from pnen_export.record import make_card
 from pnen_runtime import Smoother
 from pnen_runtime.errors import UsageError
 from pnen_train.checkpoint import load_checkpoint, save_checkpoint
@@ -165,6 +167,20 @@ def test_the_page_of_an_adjustable_model_has_its_strengths():
                  "| 0.2 | 1 | 2 | 0.25 | - |", "| 0.2 | 0.5 | 0.1 | 0 |"):  # fmt: skip
         assert line in page.splitlines(), page
     assert "1.2 times that of the inside" in page and "-0.50 dB" in page
+
+
+def test_a_page_says_what_strengths_a_model_knows(trained, small, tmp_path):
+    words = {}
+    for name, more in (("one", {}), ("every", {"strengths": [0.002, 0.02, 0.2]})):
+        task = {"filter": "l0", "strength": 0.02, "kappa": 2.0} | more
+        folder = trained(name, **small, scales=[], grid=2, strengths=(0.002, 0.2) if more else (), task=task)
+        model = Model(name, load_checkpoint(folder / "last.pt"), folder / "last.pt")
+        model.__dict__["card"] = make_card(model.checkpoint)
+        words[name] = " ".join(about(model))
+        assert "`mix`, from 0 to 1, blends the result with the picture" in words[name]
+    assert "with strength 0.02, kappa 2.0, and knows this strength alone" in words["one"]
+    assert "from 0.002 to 0.2; 0.02 where none is asked for. The filter's other settings: kappa 2.0." in words["every"]
+    assert "--strength" in words["every"] and "--strength" not in words["one"]
 
 
 @given(st.integers(0, 20), st.integers(0, 30), st.integers(2, 6))

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from itertools import pairwise
 
 import pytest
-from model_zoo.origin import CLONE, Given, origin, refuse_paths, trained_on
+from model_zoo.origin import Given, origin, refuse_paths, trained_on
 from model_zoo.recipes import command
 from paper.runs import TrainedRun
 
@@ -36,17 +36,17 @@ def test_absolute_paths_are_found_and_words_are_not(text):
     refuse_paths({"a/b": ["BSDS500/val", "PSNR / SSIM", "Intel(R) Xeon(R)", "2.13.0+cpu", "l0: https", 3]}, "mine")
 
 
-@pytest.mark.parametrize(("name", "path"), [("l0", "l0"), ("training/l0-first.pt", CLONE / "training" / "l0-first.pt")])
-def test_weights_to_start_with_get_the_name_that_a_clone_has_them_under(trained, small, name, path):
-    run = began_with(trained("mine", **small), load_checkpoint(path).sha256())
+@pytest.mark.parametrize("name", ["l0", "wmf-fast"])
+def test_weights_to_start_with_get_the_bundled_name_that_they_have(trained, small, name):
+    run = began_with(trained("mine", **small), load_checkpoint(name).sha256())
     record = origin(run, GIVEN)
     assert record["start"]["weights"] == record["recipe"]["optimiser"]["start"] == name
-    assert f"optimiser.start={name}" in record["reproduce"][2] or name == "l0"
+    assert ("--set optimiser.start=wmf-fast" in record["reproduce"][2]) == (name == "wmf-fast")
     assert run.training["start"]["weights"] == THERE  # the run's own record stays
 
 
-def test_weights_to_start_with_that_no_clone_has_are_refused(trained, small):
-    with pytest.raises(UsageError, match=r"began with weights of this clone, got other ones \(last.pt\); bundle them"):
+def test_other_weights_to_start_with_are_refused(trained, small):
+    with pytest.raises(UsageError, match=r"weights of a bundled model.* got other ones \(last.pt\); bundle them"):
         origin(began_with(trained("mine", **small), "0"), GIVEN)
 
 

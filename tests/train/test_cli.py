@@ -163,6 +163,14 @@ def test_evaluate_prints_scores_beside_doing_nothing_and_writes_them(model, imag
     assert "doing nothing" in table.stdout and "pnen, tile whole" in table.stdout and "(4 images)" in table.stdout
 
 
+def test_a_limit_takes_pictures_spread_evenly(model, images):
+    paths = sorted(images.iterdir())
+    assert len(paths) == 4
+    limited, named = (call("evaluate", model, *words, "--json") for words in ((images, "--limit", 2), paths[::2]))
+    rows = [{key: row["psnr"] for key, row in json.loads(result.stdout).items()} for result in (limited, named)]
+    assert rows[0] == rows[1]
+
+
 @pytest.mark.parametrize("tile", ["0", "15", "-4", "all", "1.5"])
 def test_a_tile_that_is_none_is_wrong_usage(model, images, tile):
     result = call("evaluate", model, images, "--tile", tile)

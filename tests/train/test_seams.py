@@ -35,3 +35,16 @@ def test_a_network_that_leans_on_its_tile_is_found_out(sky):
 
 def test_a_picture_within_one_tile_has_no_seam(sky):
     assert seam(tiled(leans_on_its_tile, 512, 448), sky, 512, 448) == 0
+
+
+def test_even_blocks_alone_tell_of_a_sky(sky):
+    towers = sky.copy()
+    towers[:, 200:] += np.random.default_rng(0).integers(0, 50, (400, 100, 3), np.uint8)
+
+    def at_towers(image):  # their every second row of tiles is brighter
+        smooth, rows = image // 2, np.arange(len(image)) // 96 % 2
+        smooth[:, -100:] += 8 * rows[:, None, None].astype(np.uint8)
+        return smooth
+
+    assert seam(at_towers, towers, 128, 96) > 1
+    assert seam(at_towers, towers, 128, 96, even=True) <= 0.5

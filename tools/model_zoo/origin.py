@@ -20,7 +20,6 @@ from .recipes import command
 FREE = {"free/train": (59, "CC0 and Unsplash licence"), "Kodak24": (24, "")}
 LICENCES = {"CC0-1.0": "any use, no attribution needed", "Apache-2.0": "any use, the notice is kept"}
 PUBLISHED = "the full-size PNEN on other photographs (Zhu et al. 2020, Table 1)"
-CLONE, STARTS = Path(__file__).parents[2], "training/*.pt"  # weights that trainings began with
 ABSOLUTE = re.compile(r"""(?:^|[\s"'=(,:])(~?/\w|[A-Za-z]:[\\/])""")  # a path that begins somewhere in a text
 
 
@@ -74,16 +73,16 @@ def trained_on(training: Mapping[str, Any], folders: list[str]) -> str:
 
 
 def _name_the_start(training: dict[str, Any], where: str) -> None:
-    """Weights that the training began with get the name under which a clone has them; UsageError where it has not."""
+    """Weights that the training began with get the name of the bundled model that has them; UsageError for others."""
     start = training.get("start")
     if start is None:
         return
     there = {path.stem: path for path in sorted(BUNDLED.glob("*.pt"))}
-    there |= {path.relative_to(CLONE).as_posix(): path for path in sorted(CLONE.glob(STARTS))}
     names = [name for name, path in there.items() if load_checkpoint(path).sha256() == start["sha256"]]
     if not names:
-        raise UsageError(f"{where}: expected a training that began with weights of this clone, got other ones "
-                         f"({Path(start['weights']).name}); bundle them first, or put them into {STARTS}")  # fmt: skip
+        got = Path(start["weights"]).name
+        raise UsageError(f"{where}: expected a training that began with the weights of a bundled model, so that others "
+                         f"can repeat it, got other ones ({got}); bundle them first")  # fmt: skip
     start["weights"] = training["recipe"]["optimiser"]["start"] = names[0]
 
 

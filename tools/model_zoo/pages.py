@@ -11,6 +11,7 @@ from pnen_runtime.errors import UsageError
 from pnen_runtime.files import write_text
 from pnen_runtime.onnx_card import read_onnx_card
 from pnen_train.checkpoint import Checkpoint, load_checkpoint
+from pnen_train.filters import STRENGTH
 from pnen_train.models import count_parameters
 
 from . import sections
@@ -81,7 +82,8 @@ def about(model: Model) -> list[str]:
     """What the network is, what it imitates and how it is called."""
     name, card, config = model.name, model.card, model.checkpoint.config
     own = maker_of(model.training["task"])
-    settings = ", ".join(f"{key} {value}" for key, value in own.settings.items())
+    free = STRENGTH[own.filter] if card.strength else None
+    settings = ", ".join(f"{key} {value}" for key, value in own.settings.items() if key != free)
     grid = f" on a grid of {config['grid']} pixels" if config.get("grid", 1) > 1 else ""
     block = f"non-local blocks at scale {' and '.join(map(str, config['scales']))}" if config.get("scales") else (
         "no non-local block")  # fmt: skip
@@ -95,7 +97,7 @@ def about(model: Model) -> list[str]:
     else:
         unit = f" ({card.strength['unit']})" if card.strength.get("unit") else ""
         what += (f" at every strength{unit} from {least:g} to {most:g}; {ends[1]:g} where none is asked for. The "
-                 f"filter's settings are otherwise {settings}.")  # fmt: skip
+                 f"filter's other settings: {settings}.")  # fmt: skip
         calls = (f'`Smoother("{name}").run(image, strength={ends[1]:g})`, `pnen-smooth --model {name} --strength '
                  f"{ends[1]:g} IN OUT`; a map of strengths, one for each pixel, is taken too")  # fmt: skip
     return [what, f"**Use.** {calls}. `mix`, from 0 to 1, blends the result with the picture. The checkpoint is "

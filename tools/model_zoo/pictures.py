@@ -86,6 +86,8 @@ def zoo(records: dict[str, dict[str, Any]]) -> Figure:
                         loc="left", fontsize=9)  # fmt: skip
         upper.set_xscale("log")
         upper.margins(x=0.1, y=0.1)
+        middle, reach = np.mean(upper.get_ylim()), max(np.ptp(upper.get_ylim()), 1) / 2  # a hundredth of a dB is none
+        upper.set_ylim(middle - reach, middle + reach)
         lower.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         lower.xaxis.set_major_formatter("{x:g}")
         lower.xaxis.set_minor_locator(NullLocator())

@@ -158,8 +158,8 @@ def failures(name: str, record: dict[str, Any]) -> list[str]:
 
 def licence(record: dict[str, Any]) -> list[str]:
     """Of the weights, and what they were trained on."""
-    return ["## Licence", f"The weights: {record['licence']}. Trained on {record['trained_on']}. Photographs of "
-            f"{record['scores']['on']} were used for the scores above alone."]  # fmt: skip
+    return ["## Licence", f"The weights are under {record['licence']}. Trained on {record['trained_on']}. Photographs "
+            f"of {record['scores']['on']} were used for the scores above alone."]  # fmt: skip
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
