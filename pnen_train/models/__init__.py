@@ -48,6 +48,8 @@ def build(name: str, settings: Mapping[str, Any]) -> nn.Module:
     for key, value in settings.items():
         if key not in defaults:
             raise UsageError(f'unknown setting "{key}" of network {name}; there are {", ".join(defaults)}')
+        if type(value) in (int, float) and not abs(value) <= LARGEST:
+            raise UsageError(f"network {name}: expected {key} of at most {LARGEST:,}, got {value!r:.40}")
         if not _is_a(kinds[key], value):
             raise UsageError(f"network {name}: expected {key} to be like {defaults[key]!r}, got {value!r}")
     try:

@@ -13,7 +13,7 @@ def test_only_a_misfit_is_an_engine_that_cannot_be_run_here(tmp_path, monkeypatc
     file = EngineFile(tmp_path / "model.engine", b"", Card(network="pnen", task={}, engine={"flavour": "rtx"}))
 
     def opening(error):
-        monkeypatch.setattr("pnen_export.engine_proof.open_trt", lambda *_: (_ for _ in ()).throw(error))
+        monkeypatch.setattr("pnen_export.engine_proof.open_trt", lambda *_, **__: (_ for _ in ()).throw(error))
         return prover(tmp_path / "model.onnx")(file)
 
     assert opening(Misfit("for SM89")) == "it cannot be run here, for SM89"

@@ -95,7 +95,7 @@ def test_dry_run_prints_every_setting_and_does_nothing(tmp_path, monkeypatch):
     ("args", "code", "line"),
     [
         (["pnen-l1", "images"], 2, 'no recipe "pnen-l1"'),
-        (["wrong.toml", "images"], 2, 'wrong.toml: unknown setting "crops" in [data]; there are crop, batch'),
+        (["wrong.toml", "images"], 2, 'wrong.toml: unknown setting "crops" in [data]; there are images, crop, batch'),
         (["network.toml", "images"], 2, "network pnen: expected channels of at least 1, got 0"),
         (["tiny.toml"], 2, "expected images to train on, got none; name a folder"),
         (["tiny.toml", "empty"], 2, "empty: expected a folder with images, found none"),

@@ -61,7 +61,7 @@ def test_steps_and_seed_are_overridden_and_nothing_else():
         ("[network]\nname = 3", "with a name"),
         (NETWORK + "image_channels = 1", r"expected image_channels in \[network\] of 3, as the RGB.*, got 1"),
         (NETWORK + "image_channels = 3\n[target]\nnoise = 25", r"in \[network\] of 1, as the grey.*, got 3"),
-        (NETWORK + "[data]\ncrops = 96", r'unknown setting "crops" in \[data\]; there are crop, batch'),
+        (NETWORK + "[data]\ncrops = 96", r'unknown setting "crops" in \[data\]; there are images, crop, batch'),
         (NETWORK + "[data]\ncrop = 96.0", r"expected crop in \[data\] to be a whole number, got 96.0"),
         (NETWORK + "[data]\ncrop = 8", r"expected crop in \[data\] to be at least 16, got 8"),
         (NETWORK + "[data]\nbatch = true", "to be a whole number, got True"),

@@ -88,8 +88,13 @@ def step_flops(recipe: Recipe) -> int:
     attention, forward and backward. What a fused attention computes again is not counted, nor are the softmax, norms,
     activations, the loss and the optimiser."""
     side, counter = recipe.data.crop, FlopCounterMode(display=False)
-    with FakeTensorMode(), naive_attention(), counter:
-        objective = Objective(build_network(recipe), recipe.optimiser, bf16=False)
+    objective, mode = Objective(build_network(recipe), recipe.optimiser, bf16=False), FakeTensorMode()
+    for module in objective.modules():
+        for name, weight in list(module.named_parameters(recurse=False)):
+            setattr(module, name, torch.nn.Parameter(mode.from_tensor(weight.detach())))
+        for name, value in list(module.named_buffers(recurse=False)):
+            setattr(module, name, mode.from_tensor(value))
+    with mode, naive_attention(), counter:
         crops = torch.empty(recipe.data.batch, channels_of(recipe.target), side, side)
         objective(crops, crops)[0].backward()
     return counter.get_total_flops()
