@@ -66,7 +66,7 @@ def test_numbers_that_json_does_not_have_become_null(checkpoint):
     [
         ({"task": "l0"}, "task"),
         ({"tile": -3}, "tile"),
-        ({"tile": 4}, "at least 16 pixels"),
+        ({"tile": 4}, "minimum_side, 16"),
         ({"tile_step": 100}, "step of 1 to 64"),
         ({"crop": "large"}, "training_crop"),
         ({"licence": 3}, "licence"),
