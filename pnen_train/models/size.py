@@ -37,14 +37,14 @@ def count_macs(model: nn.Module, height: int = 96, width: int = 96, *, attention
         products += rows * columns * keys * (block.keys[0].out_channels + block.values[0].out_channels)
 
     with FlopCounterMode(display=False) as counter, _hooked(model, note), torch.no_grad():
-        model(blank(model, height, width))
+        model(*blank(model, height, width))
     return counter.get_flop_counts()["Global"][torch.ops.aten.convolution] // 2 + attention * products
 
 
 def depth(model: nn.Module) -> int:
     """The most convolutions that a value passes; a non-local block counts as one, as in the paper."""
     with _hooked(model, _as_one_convolution), torch.enable_grad():
-        final = model(blank(model, 16, 16).requires_grad_())[-1]
+        final = model(*(part.requires_grad_() for part in blank(model, 16, 16)))[-1]
     deepest: dict[Any, int] = {}
     waiting = [final.grad_fn]
     while waiting:
@@ -76,7 +76,8 @@ def _hooked(model: nn.Module, hook: Callable[[Any, tuple[Tensor, ...], Tensor], 
             handle.remove()
 
 
-def blank(model: nn.Module, height: int, width: int) -> Tensor:
-    """An empty image of the network's kind, where the network is."""
+def blank(model: nn.Module, height: int, width: int) -> list[Tensor]:
+    """An empty image of the network's kind, where the network is; of an adjustable one also strengths."""
     settings: Any = model.config
-    return torch.zeros(1, settings.image_channels, height, width, device=next(model.parameters()).device)
+    channels = [settings.image_channels, *[1] * bool(getattr(settings, "strengths", ()))]
+    return [torch.zeros(1, each, height, width, device=next(model.parameters()).device) for each in channels]

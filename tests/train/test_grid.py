@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pnen_runtime.errors import UsageError
 from pnen_train.models import build
 from pnen_train.models.grid import Entry, to_pixels
+from pnen_train.models.size import count_macs, depth
 
 SIDES = st.integers(16, 41)
 
@@ -111,3 +112,12 @@ def test_full_size_pnen_is_unchanged():
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(UsageError, match="grid|strength|leak"):
         build("pnen", settings)
+
+
+def test_multiplications_are_those_of_a_quarter_of_the_places():
+    """Beside the entry (6×6 pixels, 4 channels) and the exits' last layer all is 3×3 on the grid."""
+    made = network(equivariant=True)
+    inside = 8 * 8 * 9 * (2 * 2 * 2 + 2 * 2)  # two stages of two residuals of two layers, two exits of two layers
+    ends = 8 * 4 * 36 + 2 * 8 * 12 * 9
+    assert count_macs(made, 20, 30) == 10 * 15 * (inside + ends)
+    assert depth(made) == 1 + 2 * 2 * 2 + 3

@@ -45,7 +45,7 @@ def _measured(
 
 
 def _step(model: Any, side: int, batch: int, training: bool) -> None:
-    images = torch.rand_like(blank(model, side, side).expand(batch, -1, -1, -1).contiguous())
+    images = torch.rand_like(blank(model, side, side)[0].expand(batch, -1, -1, -1).contiguous())
     if not training:
         with torch.inference_mode():
             model.eval()(images)
