@@ -45,6 +45,7 @@ def list_models() -> str:
     for name in bundled_models():
         path = BUNDLED / f"{name}.onnx"
         card, size = read_onnx_card(path), path.stat().st_size
-        rights = "; ".join(filter(None, [card.licence and f"weights {card.licence}", card.trained_on]))
+        licence = f"weights {card.licence}" if card.licence else card.training.get("licence", "licence unknown")
+        rights = "; ".join(filter(None, [licence, card.trained_on]))
         lines.append(f"{name:10} {describe_task(card)}  {size / 1e6:.1f} MB  {rights}")
     return "\n".join(lines)

@@ -82,10 +82,11 @@ def main(folder: Path) -> None:
     page = folder / "before_after.jpg"
     sheet(rows).save(page, quality=88)
     with Smoother(folder / "l0.ort.onnx") as smoother:
-        strip = [[(f"{name}", before), *((f"strength {s:g}", smoother.run(before, strength=s)) for s in STRENGTHS)]
-                 for name, before in ((name, getattr(data, name)()) for name in PHOTOGRAPHS[:2])]  # fmt: skip
-    sheet(strip).save(folder / "strengths.jpg", quality=88)
-    print(f"\nlook at {page} and {folder / 'strengths.jpg'}; smoothed photographs are in {smooth}")
+        if smoother.card.strength:
+            strip = [[(name, before), *((f"strength {s:g}", smoother.run(before, strength=s)) for s in STRENGTHS)]
+                     for name, before in ((name, getattr(data, name)()) for name in PHOTOGRAPHS[:2])]  # fmt: skip
+            sheet(strip).save(folder / "strengths.jpg", quality=88)
+    print(f"\nlook at {page}; smoothed photographs are in {smooth}")
     print(f"export and proof {exporting:.0f} s, peak {export_mb:.0f} MB")
     print(f"smoothing {len(PHOTOGRAPHS)} photographs without torch {smoothing:.1f} s, peak {smooth_mb:.0f} MB")
     print(f"all {perf_counter() - started:.0f} s")
