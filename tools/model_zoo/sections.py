@@ -139,7 +139,11 @@ def tiles(record: dict[str, Any]) -> list[str]:
     why = "The block relates every pixel to the whole tile, so its size is a setting."
     if not record["recipe"]["network"].get("scales", [8]):
         why = "Without a block the tile matters little: pixels near its border see less around them."
-    at = " at the default and the highest strength" if len(ends_of(record["task"])) > 1 else ""
+    at = (
+        ", at the default strength and, where that leaves none, at the highest"
+        if len(ends_of(record["task"])) > 1
+        else ""
+    )
     return ["## Tiles", f"{why} On {study['images']} photographs of {study['on']}, never on those of the scores; one "
             f"thread; the seam is the largest of all{at}.",
             table(["tile", "step", "PSNR dB", "seam, levels", "CPU s per image"], rows),

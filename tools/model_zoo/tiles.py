@@ -10,7 +10,7 @@ import numpy as np
 from skimage import data
 
 from pnen_train.progress import bar
-from pnen_train.seams import seam
+from pnen_train.seams import ALLOWED, seam
 from pnen_train.study import TILES, TileScore, recommended, study
 
 from .imitation import Image, Imitation
@@ -22,7 +22,7 @@ SEEN = 10  # pictures of the shift test: the held-out ones, and then those of sc
 def chosen(network: Imitation, images: Sequence[Image]) -> tuple[list[TileScore], TileScore]:
     """All tiles and the recommended one, scored on these pictures at the default strength.
 
-    Seams are those at the default and at the highest strength, whichever is larger.
+    Seams are those at the default strength, and where that leaves none also at the highest, whichever is larger.
     """
     pairs = network.pairs(images, network.default, "study targets")
     with bar("tiles", len(TILES)) as advance:
@@ -32,7 +32,8 @@ def chosen(network: Imitation, images: Sequence[Image]) -> tuple[list[TileScore]
         with bar("seams at the highest strength", len(rows)) as advance:
             for number, row in enumerate(rows):
                 advance(number)
-                rows[number] = replace(row, seam=max(row.seam, _largest(network, row, images, network.ends[-1])))
+                if row.seam <= ALLOWED:
+                    rows[number] = replace(row, seam=max(row.seam, _largest(network, row, images, network.ends[-1])))
     return rows, recommended(rows)
 
 
