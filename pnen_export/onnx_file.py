@@ -7,9 +7,9 @@ from hashlib import sha256
 from math import prod
 from pathlib import Path
 
-from pnen_runtime.card import KEY, Card
+from pnen_runtime.card import Card
 from pnen_runtime.errors import EngineError
-from pnen_runtime.onnx_check import GRAPH, INITIALIZER, METADATA, check_onnx, fields, message, varints
+from pnen_runtime.onnx_check import GRAPH, INITIALIZER, card_text, check_onnx, fields, message, varints
 
 # Field numbers and element types of onnx.proto; they never change.
 DIMENSIONS, ELEMENT_TYPE = 1, 2
@@ -39,14 +39,11 @@ def read_onnx(path: Path) -> OnnxFile:
     """
     data = path.read_bytes()
     check_onnx(data, path)
-    card, elements = "", {FLOAT: 0, HALF: 0, DOUBLE: 0, BFLOAT16: 0}
+    elements = {FLOAT: 0, HALF: 0, DOUBLE: 0, BFLOAT16: 0}
     try:
+        card = card_text(data)
         for number, value in fields(memoryview(data)):
-            if number == METADATA:
-                entry = dict(fields(message(value)))
-                if bytes(message(entry[1])).decode() == KEY:
-                    card = bytes(message(entry[2])).decode()
-            elif number == GRAPH:
+            if number == GRAPH:
                 for inner, weight in fields(message(value)):
                     if inner == INITIALIZER:
                         kind, size = _weight(message(weight))

@@ -36,13 +36,9 @@ def check_onnx(data: bytes, path: Path) -> None:
     ever), and weights in other files (which would be read from wherever the file says).
     """
     try:
-        card = ""
+        card = card_text(data)
         for number, value in fields(memoryview(data)):
-            if number == METADATA:
-                entry = dict(fields(message(value)))
-                if bytes(message(entry[1])).decode() == KEY:
-                    card = bytes(message(entry[2])).decode()
-            elif number == GRAPH:
+            if number == GRAPH:
                 _check_graph(message(value))
             elif number == FUNCTION:
                 for inner, node in fields(message(value)):
@@ -98,6 +94,17 @@ def _digest_in(card: str) -> str:
         return ""
     wanted = found.get("graph_sha256", "") if isinstance(found, dict) else ""
     return wanted if isinstance(wanted, str) else ""
+
+
+def card_text(data: bytes) -> str:
+    """The model card in the metadata of an ONNX file, "" without one; ValueError, IndexError or KeyError if torn."""
+    text = ""
+    for number, value in fields(memoryview(data)):
+        if number == METADATA:
+            entry = dict(fields(message(value)))
+            if bytes(message(entry[1])).decode() == KEY:
+                text = bytes(message(entry[2])).decode()
+    return text
 
 
 def fields(part: memoryview) -> Iterator[tuple[int, int | memoryview]]:

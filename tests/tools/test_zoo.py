@@ -203,7 +203,7 @@ def test_a_network_without_a_filter_is_one_line(trained, grey, held_out, tmp_pat
 
 @pytest.mark.parametrize(("record", "words"), [
     ({"images": 137}, "expected a training on 138 pictures"),
-    ({"start": {"weights": "/work/l0/last.pt", "sha256": "0"}}, "got other ones (last.pt)"),
+    ({"start": {"weights": "/elsewhere/l0/last.pt", "sha256": "0"}}, "got other ones (last.pt)"),
     ({"extra": {"folders": ["pictures", "--validation /tmp/x"]}}, "got extra.folders = "),
 ])  # fmt: skip
 def test_records_that_cannot_be_shipped_are_one_line(run, pictures, held_out, tmp_path, call, record, words):

@@ -14,7 +14,7 @@ from pnen_train.checkpoint import load_checkpoint
 from pnen_train.config import read_recipe
 
 GIVEN = Given("free/train Kodak24", "CC0-1.0", "free/holdout")
-THERE = "/work/l0/last.pt"
+THERE = "/elsewhere/l0/last.pt"
 
 
 @pytest.mark.parametrize("changes", [[], ["optimiser.steps=7", "network.scales=[4, 8]"], ["target.filter=sd"],

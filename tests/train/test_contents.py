@@ -147,4 +147,4 @@ def test_a_change_that_is_odd_is_wrong_usage(tmp_path, change):
 
 def test_the_recipes_of_the_package_are_still_taken():
     for name in ("pnen-l0", "rdn", "memnet-deeper", "ceilnet", "resnet", "djf"):
-        read_recipe(name)
+        assert read_recipe(name).network["name"]
