@@ -5,7 +5,6 @@ Axes: B batch, C features, H×W pixels, g pixels a side of a place on the grid.
 
 from typing import cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -16,29 +15,40 @@ from pnen_train.models.pnen import PNEN
 class DeployedEntry(nn.Module):
     """An entry that applies plain weights: zero-sum kernels have nothing left to subtract.
 
-    Its convolution alone may be half: strengths come and are encoded in float32, of which half has too few steps.
+    Its convolutions alone may be half: strengths come and are encoded in float32, of which half has too few steps.
     """
 
     def __init__(self, entry: Entry):
         super().__init__()
-        self.encoded = entry.encoded
+        self.encoded, self.contrast = entry.encoded, entry.contrast if entry.contrast_power else None
         self.pads = None if entry.plain else (entry.grid, 2 * entry.grid - 1) * 2
-        self.convolution = nn.Conv2d(
-            entry.in_channels, entry.out_channels, 3 * entry.grid, stride=entry.grid, padding=int(entry.plain)
-        )
-        self.convolution.weight = nn.Parameter(entry.kernels().detach().clone())
-        self.convolution.bias = None if entry.bias is None else nn.Parameter(entry.bias.detach().clone())
+        seen, told = entry.kernels().detach().split([entry.picture_channels, len(entry.strengths) // 2], 1)
+        bias = None if entry.bias is None else entry.bias.detach().clone()
+        self.picture = convolution_of(entry, seen, None if entry.strengths else bias)
+        self.strength = convolution_of(entry, told, bias) if entry.strengths else None
 
     @property
     def weight(self) -> Tensor:
         """What it is applied in tells the type of the features."""
-        return self.convolution.weight
+        return self.picture.weight
 
     def forward(self, picture: Tensor, strength: Tensor | None = None) -> Tensor:
-        inputs = picture if strength is None else torch.cat([picture, self.encoded(strength).to(picture.dtype)], 1)
-        if self.pads is not None:
-            inputs = F.pad(inputs, self.pads, mode="replicate")
-        return self.convolution(inputs)
+        features = self.picture(self.padded(picture))
+        if strength is None or self.strength is None:
+            return features
+        if self.contrast is not None:
+            features = features / self.contrast(strength).to(features.dtype)
+        return features + self.strength(self.padded(self.encoded(strength).to(picture.dtype)))
+
+    def padded(self, inputs: Tensor) -> Tensor:
+        return inputs if self.pads is None else F.pad(inputs, self.pads, mode="replicate")
+
+
+def convolution_of(entry: Entry, kernels: Tensor, bias: Tensor | None) -> nn.Conv2d:
+    """A convolution with these of an entry's kernels, (C, inputs, 3g, 3g)."""
+    made = nn.Conv2d(kernels.shape[1], entry.out_channels, 3 * entry.grid, entry.grid, padding=int(entry.plain))
+    made.weight, made.bias = nn.Parameter(kernels.clone()), None if bias is None else nn.Parameter(bias)
+    return made
 
 
 class OneWayOut(nn.Module):
@@ -59,7 +69,8 @@ class OneWayOut(nn.Module):
 
     def forward(self, x: Tensor, strength: Tensor | None = None) -> tuple[Tensor]:
         first, *others = (part.to(x.dtype) for part in self.network.features_out(x, strength))
-        added = to_pixels(sum(others, first), self.grid, *x.shape[2:])
+        added = self.network.in_contrast(sum(others, first), strength)
+        added = to_pixels(added, self.grid, *x.shape[2:])
         return ((x if self.passed is None else self.passed * x) + added,)
 
 

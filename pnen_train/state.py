@@ -22,6 +22,7 @@ from .device import put
 from .filters import STRENGTH
 from .models import build
 from .models.ceilnet import CEILNet
+from .muon import Muon
 from .schedule import Schedule
 from .targets import Pair
 from .tasks import channels_of, resolve_target, strengths_of
@@ -171,8 +172,7 @@ def _begin_with(model: nn.Module, recipe: Recipe) -> str:
     start = found.model()
     if getattr(start.config, "strengths", ()) and not getattr(model.config, "strengths", ()):
         task = found.training["task"]
-        start.entry = start.entry.at(task[STRENGTH[task["filter"]]])  # type: ignore[operator, union-attr]
-        start.config = replace(start.config, strengths=())  # type: ignore[type-var, assignment]
+        start = start.at(task[STRENGTH[task["filter"]]])  # type: ignore[operator]
     if start.config != model.config:
         own, other = ({"kind": type(net).__name__, **asdict(net.config)} for net in (model, start))  # type: ignore[call-overload]
         differ = [f"{key} {was} and not {other.get(key)}" for key, was in own.items() if other.get(key) != was]
@@ -188,6 +188,8 @@ def _average_of(model: nn.Module, recipe: Recipe) -> nn.Module | None:
 
 def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     s = recipe.optimiser
+    if s.method == "muon":
+        return Muon(model, s.learning_rate, s.weight_decay)
     common: dict[str, Any] = {"lr": s.learning_rate, "weight_decay": s.weight_decay, "fused": True}
     if s.method == "sgd":
         return torch.optim.SGD(model.parameters(), momentum=0.9, **common)

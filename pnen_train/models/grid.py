@@ -24,6 +24,10 @@ class Entry(nn.Conv2d):
 
     `strengths` are the least and the most of the filter's own parameter; the network sees its logarithm ("log"), or the
     value itself ("linear"), from -1 to 1, and takes what is outside as the end of the range.
+
+    With a `contrast_power` p, what it sees of the picture is divided by `contrast`, (strength / middle of the range)^p;
+    the network multiplies what it adds by the same. So one function serves all strengths of a filter for which
+    f(a·I, a^(1/p)·strength) = a·f(I, strength): L0's λ, a squared contrast, has p = 1/2, and σ of noise p = 1.
     """
 
     def __init__(
@@ -35,20 +39,30 @@ class Entry(nn.Conv2d):
         scale: str = "log",
         equivariant: bool = False,
         bias: bool = True,
+        contrast_power: float = 0.0,
     ):
         self.plain = grid == 1 and not equivariant
         self.grid, self.strengths, self.scale, self.equivariant = grid, strengths, scale, equivariant
-        self.picture_channels = picture_channels
+        self.picture_channels, self.contrast_power = picture_channels, contrast_power
         inputs = picture_channels + bool(strengths)
         super().__init__(inputs, channels, 3 * grid, stride=grid, padding=int(self.plain), bias=bias)
 
     def forward(self, picture: Tensor, strength: Tensor | None = None) -> Tensor:
-        inputs = picture if strength is None else torch.cat([picture, self.encoded(strength).to(picture.dtype)], 1)
+        device = "cpu" if picture.is_meta else picture.device.type  # without data operations are only counted
+        with torch.autocast(device, enabled=False):  # differences of one level are lost in bfloat16
+            if strength is None:
+                return self.convolved(picture, self.kernels(), self.bias)
+            seen, told = self.kernels().split([self.picture_channels, 1], 1)
+            features = self.convolved(picture, seen)
+            if self.contrast_power:
+                features = features / self.contrast(strength)
+            return features + self.convolved(self.encoded(strength), told, self.bias)
+
+    def convolved(self, inputs: Tensor, kernels: Tensor, bias: Tensor | None = None) -> Tensor:
+        """(B, inputs, H, W) → (B, C, ceil(H/g), ceil(W/g)), with what is beyond the border."""
         if not self.plain:
             inputs = F.pad(inputs, (self.grid, 2 * self.grid - 1) * 2, mode="replicate")
-        device = "cpu" if inputs.is_meta else inputs.device.type  # without data operations are only counted
-        with torch.autocast(device, enabled=False):  # differences of one level are lost in bfloat16
-            return F.conv2d(inputs, self.kernels(), self.bias, self.stride, self.padding)
+        return F.conv2d(inputs, kernels, bias, self.stride, self.padding)
 
     def kernels(self) -> Tensor:
         """(C, inputs, 3g, 3g), as they are applied."""
@@ -77,13 +91,20 @@ class Entry(nn.Conv2d):
             return strength.log() * (2 / math.log(most / least)) - (math.log(most * least) / math.log(most / least))
         return strength * (2 / (most - least)) - (most + least) / (most - least)
 
+    def contrast(self, strength: Tensor) -> Tensor:
+        """(B, 1, H, W) strengths → (B, 1, ceil(H/g), ceil(W/g)), of the upper left pixel of each place; around 1."""
+        least, most = self.strengths
+        at_places = self.encoded(strength[:, :, :: self.grid, :: self.grid])
+        return (at_places * (self.contrast_power * math.log(most / least) / 2)).exp()
+
     @torch.no_grad()
     def at(self, strength: float) -> "Entry":
         """The entry of a network of this one strength: its bias holds what the map of strengths added."""
         entry = Entry(self.picture_channels, self.out_channels, self.grid, equivariant=self.equivariant)
-        added = self.weight[:, -1].sum((1, 2)) * self.encoded(torch.tensor(strength))
+        wanted = torch.full((1, 1, 1, 1), strength)
+        added = self.weight[:, -1].sum((1, 2)) * self.encoded(wanted).flatten()
         assert entry.bias is not None
-        entry.weight.copy_(self.weight[:, :-1])
+        entry.weight.copy_(self.weight[:, :-1] / (self.contrast(wanted) if self.contrast_power else 1))
         entry.bias.copy_(added if self.bias is None else self.bias + added)
         return entry
 

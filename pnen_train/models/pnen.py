@@ -3,7 +3,8 @@
 Axes: B batch, C features, H×W pixels, M stages.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ class PNENConfig:
     grid: int = 1  # pixels a side that one place of the feature maps stands for; from 2 all runs on fewer of them
     strengths: tuple[float, ...] = ()  # the least and the most of an adjustable network; empty: it has one strength
     strength_scale: str = "log"  # how the network sees a strength: by its logarithm, or "linear"
+    contrast_power: float = 0.0  # from 0 to 1: differences count relative to strength to this power; 1/2 for L0
     leak: float = 0.0  # slope of the activations below 0, which keeps them from dying; 0: ReLU, as in the paper
     equivariant: bool = False  # the entry sees differences only: a constant added to the picture comes out added
     init: str = (
@@ -61,6 +63,10 @@ class PNENConfig:
             raise ValueError(f"expected strength_scale to be one of {SCALES}, got {self.strength_scale!r}")
         if self.strengths and self.strengths[0] < 0 + (self.strength_scale == "log") * 1e-9:
             raise ValueError(f"expected strengths above 0 on a log scale, from 0 on a linear one, got {self.strengths}")
+        relative = self.strengths and self.strength_scale == "log"
+        if self.contrast_power and not (0 < self.contrast_power <= 1 and relative):
+            raise ValueError("expected contrast_power from 0 to 1, and above 0 with strengths on a log scale only, "
+                             f"got {self.contrast_power}")  # fmt: skip
         if not 0 <= self.leak < 1:
             raise ValueError(f"expected a leak from 0 to below 1, got {self.leak}")
         if self.init not in ("he", "author", "identity"):
@@ -135,7 +141,7 @@ class PNEN(nn.Module):
 
         leaving = config.image_channels * config.grid**2
         self.entry = Entry(config.image_channels, c, config.grid, config.strengths, config.strength_scale,
-                           config.equivariant, config.entry_bias)  # fmt: skip
+                           config.equivariant, config.entry_bias, config.contrast_power)  # fmt: skip
         self.dilated = nn.ModuleList(dilated() for _ in stages)
         self.blocks = nn.ModuleList(block(stage) for stage in stages)
         self.exits = nn.ModuleList(Exit(c, leaving, config.exit_kernel, config.leak) for _ in stages)
@@ -163,16 +169,36 @@ class PNEN(nn.Module):
             nn.init.zeros_(next(last.parameters()))
 
     def features_out(self, x: Tensor, strength: Tensor | None = None) -> list[Tensor]:
-        """What each stage adds to the image, on the grid: M × (B, 3g², ceil(H/g), ceil(W/g))."""
+        """What each stage adds, relative to its contrast, on the grid: M × (B, 3g², ceil(H/g), ceil(W/g))."""
         features, leaving = self.entry(x.to(self.entry.weight.dtype), strength), []
         for dilated, block, leave in zip(self.dilated, self.blocks, self.exits, strict=True):
             features = block(dilated(features))
             leaving.append(leave(features))
         return leaving
 
+    def in_contrast(self, features: Tensor, strength: Tensor | None) -> Tensor:
+        """What a stage adds on the grid, in the picture's own contrast."""
+        if strength is None or not self.config.contrast_power:
+            return features
+        return features * self.entry.contrast(strength)
+
     def residuals(self, x: Tensor, strength: Tensor | None = None) -> list[Tensor]:
         """What each stage adds to the image: M × (B, 3, H, W)."""
-        return [to_pixels(part, self.config.grid, *x.shape[2:]) for part in self.features_out(x, strength)]
+        parts = [self.in_contrast(part, strength) for part in self.features_out(x, strength)]
+        return [to_pixels(part, self.config.grid, *x.shape[2:]) for part in parts]
+
+    @torch.no_grad()
+    def at(self, strength: float) -> "PNEN":
+        """The network of this one strength, with the weights of this adjustable one."""
+        made = PNEN(replace(self.config, strengths=(), contrast_power=0.0, entry_bias=True))
+        rest = {name: value for name, value in self.state_dict().items() if not name.startswith("entry.")}
+        made.load_state_dict(rest, strict=False)
+        made.entry = self.entry.at(strength)
+        factor = self.in_contrast(torch.ones(1), torch.full((1, 1, 1, 1), strength)).item()
+        for leave in made.exits:
+            for parameter in cast(nn.Sequential, leave)[-1].parameters():
+                parameter.mul_(factor)
+        return made
 
     def forward(self, x: Tensor, strength: Tensor | None = None) -> tuple[Tensor, ...]:
         # x keeps its type, so that the image passes unrounded where the features are half

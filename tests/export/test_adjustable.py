@@ -63,7 +63,7 @@ def test_weights_are_plain_and_pixels_are_shuffled_once(graph, name, precision, 
     model = graph(name, precision, target).graph
     nodes, weights = Counter(node.op_type for node in model.node), {entry.name for entry in model.initializer}
     assert all(node.input[1] in weights for node in model.node if node.op_type == "Conv")
-    assert nodes["DepthToSpace"] == nodes["Pad"] == 1 and not nodes["ReduceMean"] and not nodes["Split"]
+    assert nodes["DepthToSpace"] == 1 and nodes["Pad"] == 2 and not nodes["ReduceMean"] and not nodes["Split"]
     for node in model.node:
         attributes = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
         if node.op_type == "DepthToSpace":
@@ -74,16 +74,25 @@ def test_weights_are_plain_and_pixels_are_shuffled_once(graph, name, precision, 
 
 @pytest.mark.parametrize("target", ["onnx", "ort"])
 def test_strength_is_encoded_in_float32_in_half_files_too(graph, target):
+    """On both ways, up to the convolution of the map and to the contrast that divides what the entry sees."""
     model = graph("adjustable", "fp16", target)
     types = {entry.name: entry.data_type for entry in model.graph.initializer} | {"strength": TensorProto.FLOAT}
-    reached = "strength"
-    for operator in ("Clip", "Log", "Mul", "Sub"):
-        (node,) = (node for node in model.graph.node if reached in node.input and node.op_type != "Shape")
-        assert node.op_type == operator
-        assert {types.get(name, TensorProto.FLOAT) for name in node.input} == {TensorProto.FLOAT}
-        (reached,) = node.output
-    (cast,) = (node for node in model.graph.node if reached in node.input)
-    assert cast.op_type == "Cast" and cast.attribute[0].i == TensorProto.FLOAT16
+    follow = {name: [node for node in model.graph.node if name in node.input and node.op_type != "Shape"]
+              for name in ("strength", *(name for node in model.graph.node for name in node.output))}  # fmt: skip
+    ways = []
+
+    def walk(name: str, passed: tuple[str, ...]) -> None:
+        for node in follow[name]:
+            if node.op_type == "Cast" and node.attribute[0].i == TensorProto.FLOAT16:
+                ways.append(passed)
+            elif node.op_type not in ("Mul", "Exp") or "Exp" not in passed:  # from there on it is the way out
+                known = [types[entry] for entry in node.input if entry in types]
+                assert node.op_type == "Slice" or set(known) <= {TensorProto.FLOAT}
+                walk(node.output[0], (*passed, node.op_type))
+
+    walk("strength", ())
+    encoded = ("Clip", "Log", "Mul", "Sub")
+    assert sorted(ways) == sorted([encoded, ("Slice", "Slice", *encoded, "Mul", "Exp")])
 
 
 @pytest.fixture(scope="module")

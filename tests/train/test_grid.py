@@ -1,7 +1,9 @@
 """The coarse grid, the strength as an input and the blindness to added constants, against independent forms of each."""
 
+from copy import deepcopy
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pnen_runtime.errors import UsageError
+from pnen_train.filters.l0 import l0_smooth
 from pnen_train.models import build
 from pnen_train.models.grid import Entry, to_pixels
 from pnen_train.models.size import count_macs, depth
@@ -81,9 +84,34 @@ def test_strength_goes_from_minus_one_to_one_and_no_further(scale, strengths):
 
 
 @pytest.mark.parametrize("equivariant", [True, False])
-def test_one_strength_can_be_taken_out_of_an_adjustable_entry(equivariant):
-    entry, image = Entry(3, 6, 2, (0.002, 0.2), equivariant=equivariant), torch.rand(2, 3, 21, 18)
-    torch.testing.assert_close(entry.at(0.05)(image), entry(image, strength_map(0.05, image)))
+@pytest.mark.parametrize("power", [0.0, 0.5])
+def test_one_strength_can_be_taken_out_of_an_adjustable_network(equivariant, power):
+    made, image = network(equivariant=equivariant, contrast_power=power), torch.rand(2, 3, 21, 18)
+    fixed = made.at(0.05).eval()
+    assert fixed.config.strengths == () and fixed.config.contrast_power == 0
+    for one, other in zip(fixed(image), made(image, strength_map(0.05, image)), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0])
+@pytest.mark.parametrize("grid", [1, 2, 3])
+def test_contrast_and_strength_go_together(power, grid):
+    """f(a·I, a^(1/p)·strength) = a·f(I, strength), for what does not come of the map itself."""
+    made, image = deepcopy(network(grid=grid, equivariant=True, contrast_power=power)), torch.rand(1, 3, 24, 22)
+    made.entry.weight[:, -1] = 0
+    plain = made(image, strength_map(0.02, image))
+    for contrast in (0.5, 2.0):
+        scaled = made(image * contrast, strength_map(0.02 * contrast ** (1 / power), image))
+        for one, other in zip(scaled, plain, strict=True):
+            torch.testing.assert_close(one, other * contrast, atol=1e-5, rtol=0)
+
+
+def test_the_filter_itself_goes_so():
+    """L0 minimisation of twice the contrast at four times λ: what `contrast_power = 0.5` rests on."""
+    rng = np.random.default_rng(0)
+    image = np.cumsum(rng.normal(0, 0.02, (40, 60, 3)), axis=1).astype(np.float32) * 0.3 + 0.5
+    once, twice = l0_smooth(image, 0.01), l0_smooth(image * 2, 0.04) / 2
+    assert np.abs(image - once).mean() > 10 * np.abs(twice - once).mean()
 
 
 def test_a_map_is_each_strength_where_it_is_asked_far_from_the_line():
@@ -104,13 +132,14 @@ def test_full_size_pnen_is_unchanged():
 
 
 @pytest.mark.parametrize("settings", [
-    {"grid": 3, "scales": [8]}, {"grid": 0}, {"leak": 1.0}, {"leak": -0.1}, {"grid": 9, "scales": []},
+    {"grid": 3, "scales": [8]}, {"grid": 0}, {"leak": 1.0}, {"leak": -0.1},
+    {"contrast_power": 1.5}, {"strengths": (), "contrast_power": 0.5}, {"grid": 9, "scales": []},
     {"strengths": [0.2]},
     {"strengths": [0.2, 0.1]}, {"strengths": [0, 1]}, {"strength_scale": "root"},
     {"strengths": [-1, 1], "strength_scale": "linear"}, {"strengths": ["a", "b"]},
 ])  # fmt: skip
 def test_impossible_settings_are_refused(settings):
-    with pytest.raises(UsageError, match="grid|strength|leak"):
+    with pytest.raises(UsageError, match="grid|strength|leak|contrast"):
         build("pnen", settings)
 
 
