@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
@@ -18,7 +19,7 @@ from .rdn import RDN, RDNConfig
 from .resnet import ResNet, ResNetConfig
 from .size import count_parameters
 
-__all__ = ["MODELS", "build", "count_parameters"]
+__all__ = ["MODELS", "build", "config_of", "count_parameters"]
 
 MOST_PARAMETERS = 2**28  # ten times the largest network of the paper, RDN
 LARGEST, LONGEST = 2**16, 64  # of a number among the settings, and of several of them
@@ -33,7 +34,22 @@ MODELS: dict[str, tuple[type, type[nn.Module]]] = {
 
 
 def build(name: str, settings: Mapping[str, Any]) -> nn.Module:
-    """The network `name` with these settings (lists as in TOML and JSON are taken as tuples).
+    """The network `name` with these settings; UsageError as `config_of`, and for one that is too large."""
+    network, config = config_of(name, settings)
+    if (parameters := parameters_of(network, config)) > MOST_PARAMETERS:
+        raise UsageError(f"network {name}: expected at most {MOST_PARAMETERS:,} parameters, got {parameters:,}")
+    return network(config)
+
+
+@cache
+def parameters_of(network: Any, config: Any) -> int:
+    """How many a network of these settings has; none are made."""
+    with torch.device("meta"):
+        return count_parameters(network(config))
+
+
+def config_of(name: str, settings: Mapping[str, Any]) -> tuple[type[nn.Module], Any]:
+    """The class of the network `name`, and all its settings (lists as in TOML and JSON are taken as tuples).
 
     The name of a preset stands for its network with its settings, which `settings` may change. Raises UsageError for a
     network, a setting or a value that does not exist.
@@ -56,11 +72,7 @@ def build(name: str, settings: Mapping[str, Any]) -> nn.Module:
         config = config_class(**settings)
     except ValueError as error:
         raise UsageError(f"network {name}: {error}") from error
-    with torch.device("meta"):  # where a network takes no memory
-        parameters = count_parameters(network(config))
-    if parameters > MOST_PARAMETERS:
-        raise UsageError(f"network {name}: expected at most {MOST_PARAMETERS:,} parameters, got {parameters:,}")
-    return network(config)
+    return network, config
 
 
 def _is_a(kind: Any, value: Any) -> bool:

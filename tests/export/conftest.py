@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -12,6 +15,7 @@ from pnen_export import export as module
 from pnen_export.deploy import Deployed
 from pnen_export.inputs import Input, make_batch
 from pnen_export.onnx_graph import export_graph
+from pnen_runtime.files import write_bytes
 from pnen_train.checkpoint import Checkpoint, save_checkpoint
 from pnen_train.models import build
 from pnen_train.models.pnb import PyramidNonLocal, as_pixels, queries
@@ -131,16 +135,22 @@ def given():
 
 
 @pytest.fixture(scope="session")
-def graph():
-    """graph(network, precision, target) → its ONNX graph, exported once."""
-    made: dict = {}
+def graph(tmp_path_factory):
+    """graph(network, precision, target) → its ONNX graph, exported once for all the processes of a run of the tests."""
+    base, made = tmp_path_factory.getbasetemp(), {}
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "graphs"
+    shared.mkdir(exist_ok=True)
 
-    def make(name: str, precision: str = "fp32", target: str = "onnx"):
-        if (name, precision, target) not in made:
+    def make(name: str, precision: str = "fp32", target: str = "onnx") -> onnx.ModelProto:
+        path = shared / f"{name} {precision} {target}.onnx"
+        if path not in made and path.exists():
+            made[path] = onnx.load(path)
+        elif path not in made:
             model = make_network(name)
             deployed = Deployed(model, precision, equal_heads=target == "onnx")
-            made[name, precision, target] = export_graph(deployed, model.config.image_channels, target)
-        return made[name, precision, target]
+            made[path] = export_graph(deployed, model.config.image_channels, target)
+            write_bytes(path, made[path].SerializeToString())
+        return made[path]
 
     return make
 

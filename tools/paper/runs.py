@@ -11,7 +11,7 @@ import torch
 from pnen_runtime.errors import CheckpointError
 from pnen_train.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from pnen_train.config import SECTIONS
-from pnen_train.models import MODELS, build, count_parameters
+from pnen_train.models import MODELS, build, config_of, count_parameters
 from pnen_train.models.pnb import PyramidNonLocal
 from pnen_train.models.presets import PRESETS
 
@@ -155,7 +155,7 @@ def _on_paper(network: str, settings: dict[str, Any]) -> Any:
 
 
 def _settings(network: str, settings: dict[str, Any] | None = None) -> dict[str, Any]:
-    return asdict(_on_paper(network, settings or {}).config)
+    return asdict(config_of(network, settings or {})[1])
 
 
 def _words(value: Any) -> str:
