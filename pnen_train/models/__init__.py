@@ -31,25 +31,26 @@ MODELS: dict[str, tuple[type, type[nn.Module]]] = {
     "rdn": (RDNConfig, RDN),
     "memnet": (MemNetConfig, MemNet),
 }
+NETWORK_OF = dict(MODELS.values())
 
 
 def build(name: str, settings: Mapping[str, Any]) -> nn.Module:
     """The network `name` with these settings; UsageError as `config_of`, and for one that is too large."""
-    network, config = config_of(name, settings)
-    if (parameters := parameters_of(network, config)) > MOST_PARAMETERS:
+    config = config_of(name, settings)
+    if (parameters := parameters_of(config)) > MOST_PARAMETERS:
         raise UsageError(f"network {name}: expected at most {MOST_PARAMETERS:,} parameters, got {parameters:,}")
-    return network(config)
+    return NETWORK_OF[type(config)](config)
 
 
 @cache
-def parameters_of(network: Any, config: Any) -> int:
+def parameters_of(config: Any) -> int:
     """How many a network of these settings has; none are made."""
     with torch.device("meta"):
-        return count_parameters(network(config))
+        return count_parameters(NETWORK_OF[type(config)](config))
 
 
-def config_of(name: str, settings: Mapping[str, Any]) -> tuple[type[nn.Module], Any]:
-    """The class of the network `name`, and all its settings (lists as in TOML and JSON are taken as tuples).
+def config_of(name: str, settings: Mapping[str, Any]) -> Any:
+    """All settings of the network `name` (lists as in TOML and JSON are taken as tuples).
 
     The name of a preset stands for its network with its settings, which `settings` may change. Raises UsageError for a
     network, a setting or a value that does not exist.
@@ -58,7 +59,7 @@ def config_of(name: str, settings: Mapping[str, Any]) -> tuple[type[nn.Module], 
         name, settings = PRESETS[name].network, PRESETS[name].settings | dict(settings)
     if name not in MODELS:
         raise UsageError(f'unknown network "{name}"; there are {", ".join(dict.fromkeys((*MODELS, *PRESETS)))}')
-    config_class, network = MODELS[name]
+    config_class, _ = MODELS[name]
     defaults, kinds = {entry.name: entry.default for entry in fields(config_class)}, get_type_hints(config_class)
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
     for key, value in settings.items():
@@ -69,10 +70,9 @@ def config_of(name: str, settings: Mapping[str, Any]) -> tuple[type[nn.Module], 
         if not _is_a(kinds[key], value):
             raise UsageError(f"network {name}: expected {key} to be like {defaults[key]!r}, got {value!r}")
     try:
-        config = config_class(**settings)
+        return config_class(**settings)
     except ValueError as error:
         raise UsageError(f"network {name}: {error}") from error
-    return network, config
 
 
 def _is_a(kind: Any, value: Any) -> bool:

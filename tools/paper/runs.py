@@ -155,7 +155,7 @@ def _on_paper(network: str, settings: dict[str, Any]) -> Any:
 
 
 def _settings(network: str, settings: dict[str, Any] | None = None) -> dict[str, Any]:
-    return asdict(config_of(network, settings or {})[1])
+    return asdict(config_of(network, settings or {}))
 
 
 def _words(value: Any) -> str:
