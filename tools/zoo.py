@@ -45,6 +45,8 @@ def main() -> None:
 @click.option("--trained-on", metavar="FOLDERS", required=True, help="Free photographs of which `pnen-train pictures` "
               "made the training pictures, such as 'free/train Kodak24'.")  # fmt: skip
 @click.option("--licence", required=True, type=click.Choice(list(LICENCES)), help="Of the weights.")
+@click.option("--images", metavar="IMAGES", type=COUNT, help="Score on so many, spread evenly, where the filter takes "
+              "long.  [default: all]")  # fmt: skip
 @click.option("--limit", metavar="IMAGES", type=COUNT, default=20, show_default=True, help="At strengths other than "
               "its default an adjustable network is scored on so many, spread evenly.")  # fmt: skip
 @click.option("--study-limit", metavar="IMAGES", type=COUNT, default=8, show_default=True,
@@ -57,6 +59,7 @@ def add(
     choose_on: Path,
     trained_on: str,
     licence: str,
+    images: int | None,
     limit: int,
     study_limit: int,
     into: Path | None,
@@ -69,7 +72,7 @@ def add(
             f"{found.path}: expected a network that learnt a filter, got {task or 'one that learnt nothing'}"
         )
     record = origin(found, Given(trained_on, licence, name_of(choose_on)))
-    pictures, lean = Pictures(scored, choose_on), replace(found.checkpoint, resume=None, training=record)
+    pictures, lean = Pictures(scored, choose_on, images), replace(found.checkpoint, resume=None, training=record)
     with TemporaryDirectory() as place:
         training = measured(record, _exported(lean, Path(place)), pictures, limit, study_limit)
         refuse_paths(training, name)

@@ -20,7 +20,7 @@ THERE = "/elsewhere/l0/last.pt"
 @pytest.mark.parametrize("changes", [[], ["optimiser.steps=7", "network.scales=[4, 8]"], ["target.filter=sd"],
                                      ["network.name=resnet", "network.channels=32"],
                                      ["network.name=pnen", "network.channels=32"]])  # fmt: skip
-@pytest.mark.parametrize("recipe", ["pnen-l0-small", "pnen-wmf-small"])
+@pytest.mark.parametrize("recipe", ["pnen-l0-small", "wmf"])
 def test_the_command_repeats_the_recipe(recipe, changes):
     wanted = read_recipe(recipe, [*changes, "run.seed=3"])
     words = shlex.split(command(asdict(wanted), "BSDS500/train", "BSDS500/val"))
@@ -52,7 +52,7 @@ def test_other_weights_to_start_with_are_refused(trained, small):
 
 def began_with(folder, sha256):
     run = TrainedRun.of(folder)
-    recipe = asdict(read_recipe("pnen-wmf-small", [f"optimiser.start={THERE}"]))
+    recipe = asdict(read_recipe("wmf", [f"optimiser.start={THERE}"]))
     run.training.update(start={"weights": THERE, "sha256": sha256}, recipe=recipe, images=138)
     return run
 

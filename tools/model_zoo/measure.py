@@ -29,6 +29,7 @@ class Pictures:
 
     scored: Path
     held_out: Path
+    most: int | None = None  # of those to score on, spread evenly; all of them
 
     def __post_init__(self) -> None:
         scored = {path.read_bytes() for path in find_images([self.scored])}
@@ -61,7 +62,8 @@ def measured(record: dict[str, Any], file: Path, pictures: Pictures, some: int, 
         studied = spread(held, study_images)
         rows, best = chosen(network, studied)
         default = task_of(of_strength(record["task"]))
-        pairs = pairs_of(default.scored, default.name, find_images([pictures.scored]))
+        paths = find_images([pictures.scored])
+        pairs = pairs_of(default.scored, default.name, spread(paths, pictures.most or len(paths)))
         images = [image for image, _ in pairs]
         names, maker = [name_of(pictures.scored), name_of(pictures.held_out)], network.maker(network.default)
         scores = on_pairs(network, best, pairs, names[0])
@@ -75,7 +77,8 @@ def measured(record: dict[str, Any], file: Path, pictures: Pictures, some: int, 
             "study": {"on": names[1], "images": len(studied),
                       "filter_seconds": filter_seconds(maker, studied[:FILTERED]),
                       "nothing_psnr": score(do_nothing, network.pairs(studied, network.default)).psnr},
-            "scores": {"on": names[0], "tile": best.tile, "tile_step": best.step, "blend": "feather", **scores},
+            "scores": {"on": names[0], "tile": best.tile, "tile_step": best.step, "blend": "feather", **scores}
+            | ({"limit": len(pairs)} if len(pairs) < len(paths) else {}),
             "held_out": {"on": names[1], "gain_difference": gain(other) - gain(scores), **other},
             "cpu": {"processor": processor(), "runtime": f"ONNX Runtime {version('onnxruntime')}", "threads": 1,
                     "filter_seconds": seconds, "filter_images": min(FILTERED, len(images))},

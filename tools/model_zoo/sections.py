@@ -29,8 +29,11 @@ def _scores(name: str, record: dict[str, Any]) -> list[str]:
     rows.append(["the filter itself", "", "", "", seconds(cpu["filter_seconds"])])
     default = ends_of(record["task"])[len(ends_of(record["task"])) // 2]
     at, option = ("", "") if default is None else (f" at strength {default:g}", f" --strengths {default:g}")
-    parts = ["## Scores", f"On {scores['images']} photographs of {scores['on']}, which it was not trained on,{at} in "
-             f"tiles of {tile_of(scores)} pixels; 8-bit results against the filter's 8-bit results. The seconds are "
+    few = ""
+    if "limit" in scores:
+        few, option = ", spread evenly", f"{option} --limit {scores['limit']}"
+    parts = ["## Scores", f"On {scores['images']} photographs of {scores['on']}{few}, which it was not trained on,{at} "
+             f"in tiles of {tile_of(scores)} pixels; 8-bit results against the filter's 8-bit results. The seconds are "
              f"those of one thread on {cpu['processor']}, the network's in {cpu['runtime']}, the filter's on "
              f"{cpu['filter_images']} of the photographs in the same run.",
              table(["", "PSNR dB", "SSIM", "SSIM (7x7 box)", "CPU s per image"], rows),
