@@ -118,6 +118,11 @@ class Card:
     engine: dict[str, Any] = field(default_factory=dict)  # flavour, version, GPU, profiles, options; empty for ONNX
     format: int = FORMAT
 
+    @property
+    def grid(self) -> int:
+        """Pixels a side of a place in the network's feature maps."""
+        return int(self.config.get("grid") or 1)
+
     def to_json(self) -> str:
         """One line of JSON; ValueError where a number is not finite."""
         return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False, separators=(",", ":"))

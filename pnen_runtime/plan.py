@@ -30,8 +30,7 @@ class Plan:
 
 def peak_bytes(card: Card, height: int, width: int) -> int:
     """What a network needs beside its weights for one tile of this size on a CPU."""
-    grid = int(card.config.get("grid") or 1)  # pixels a side of a place in the feature maps
-    pixels = ceil(height / grid) * ceil(width / grid)
+    pixels = ceil(height / card.grid) * ceil(width / card.grid)
     floats = card.live_maps * int(card.config.get("channels") or 64) * pixels
     scales = card.config.get("scales") or ()
     if card.target == "onnx" and scales:

@@ -16,7 +16,7 @@ from .info import Info, describe_task
 from .models import find_model
 from .plan import Plan, Tile, check_tile, describe_tiles, plan_tiles
 from .strength import map_on_gpu, wanted_strength
-from .tiles import Blend, Progress, smooth_tiled
+from .tiles import BLENDS, Blend, Progress, blend_for, smooth_tiled
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -45,7 +45,8 @@ class Smoother:
     tile : pixels a side, "whole", or None for what the model card recommends. The network relates every pixel to the
         whole tile, so another tile is another (valid) result.
     step : pixels from one tile to the next; smaller is slower, and evener where tiles disagree
-    blend : "feather" for no visible seam, "uniform" for the plain average of the paper's authors
+    blend : how tiles are joined: "feather" fades them into each other, "inner" drops their outer parts, "uniform" is
+        the plain average of the paper's authors; None for what suits the network (`pnen_runtime.tiles.blend_for`)
     threads : CPU threads; by default all that this process may use
     memory : megabytes that one tile may take; larger tiles are made smaller, and `info` and the log say so. Of no
         effect on engines, whose profiles say what they take.
@@ -79,14 +80,14 @@ class Smoother:
         backend: str | Backend = "auto",
         tile: Tile | None = None,
         step: int | None = None,
-        blend: Blend = "feather",
+        blend: Blend | None = None,
         threads: int | None = None,
         memory: int = MEMORY_MB,
         rebuild: bool = False,
         allow_host_code: bool = False,
     ):
-        if blend not in ("feather", "uniform"):
-            raise UsageError(f'expected the blend "feather" or "uniform", got {blend!r}')
+        if blend is not None and blend not in BLENDS:
+            raise UsageError(f"expected the blend {' or '.join(BLENDS)}, got {blend!r}")
         if memory < 1:
             raise UsageError(f"expected a memory limit of at least 1 MB, got {memory}")
         self._name = os.fspath(engine)
@@ -98,7 +99,8 @@ class Smoother:
             else backend
         )
         self.card, self._profiles = self._backend.card, getattr(self._backend, "profiles", ())
-        self._tile, self._step, self._blend, self._memory = tile, step, blend, memory * 1_000_000
+        self._tile, self._step, self._memory = tile, step, memory * 1_000_000
+        self._blend: Blend = blend or blend_for(self.card.config)
         try:
             check_tile(self.card, tile, step)
         except UsageError:
@@ -205,8 +207,8 @@ class Smoother:
             return smooth if mix == 1 else batch + np.float32(mix) * (np.clip(smooth, 0, 1) - batch)
 
         smooth_tiled(
-            run_tile, frame, tile, step, blend, channels=self.card.channels, strength=strength, out=out,
-            progress=progress,
+            run_tile, frame, tile, step, blend, grid=self.card.grid, channels=self.card.channels, strength=strength,
+            out=out, progress=progress,
         )  # fmt: skip
 
     def _plan(self, height: int, width: int) -> Plan:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -14,7 +14,29 @@ from .image import from_batch, to_batch
 # (B, C, h, w) float32 in [0, 1], and for adjustable networks (B, 1, h, w) strengths → the first's shape
 Run = Callable[..., np.ndarray]
 Progress = Callable[[int, int], None]  # tiles done, tiles in all
-Blend = Literal["feather", "uniform"]
+Blend = Literal["feather", "inner", "uniform"]
+BLENDS: tuple[str, ...] = get_args(Blend)
+JOINT = 16  # pixels over which inner parts of tiles are joined
+
+
+def blend_for(config: Mapping[str, Any]) -> Blend:
+    """How tiles of a network with these settings are joined.
+
+    What a non-local block sees of a tile changes all of it, so its tiles fade into each other. Without one a tile is
+    right but near its borders, where it does not know what lies beyond: those are dropped.
+    """
+    return "feather" if config.get("scales") else "inner"
+
+
+def on_grid(length: int, tile: int, step: int, grid: int = 1) -> tuple[int, int]:
+    """Tile and step along an axis of `length` pixels: as asked, or less by under `grid`, so that tiles begin on it.
+
+    A network on a coarser grid gives another result for a picture that is moved by part of a place.
+    """
+    side = min(length, tile)
+    side -= (side - length) % grid
+    step = min(step, side)
+    return side, step - step % grid if step > grid else step
 
 
 def starts(length: int, tile: int, step: int) -> list[int]:
@@ -32,6 +54,7 @@ def smooth_tiled(
     step: int | None = None,
     blend: Blend = "feather",
     *,
+    grid: int = 1,
     channels: int = 3,
     batch: int = 1,
     clip: bool = True,
@@ -48,7 +71,9 @@ def smooth_tiled(
     tile : pixels a side, or "whole"; a side of the image that is shorter is taken as it is
     step : pixels from one tile to the next, at most `tile`; by default half of it
     blend : "uniform" clips every tile to [0, 1] and averages the overlaps, the protocol of the paper's authors;
-        "feather" weighs the same tiles by a ramp over the overlap, so that no seam shows
+        "feather" weighs the same tiles by a ramp over the overlap, so that no seam shows; "inner" drops the outer
+        parts of overlaps and joins what is left over 16 pixels (see `blend_for`)
+    grid : pixels a side of a place in the network's feature maps; tiles begin on it where `step` is a multiple of it
     channels : what the network takes, 1 or 3
     batch : tiles given to `run` at once
     strength : for an adjustable network, a number or an (H, W) array; `run` then takes those of each tile besides
@@ -65,13 +90,14 @@ def smooth_tiled(
     step = max(1, side // 2) if step is None else step
     if not 1 <= step <= side:
         raise UsageError(f"expected a step of 1 to {side} pixels for tiles of {side}, got {step}")
-    if blend not in ("feather", "uniform"):
-        raise UsageError(f'expected the blend "feather" or "uniform", got {blend!r}')
+    if blend not in BLENDS:
+        raise UsageError(f"expected the blend {' or '.join(BLENDS)}, got {blend!r}")
     out = np.empty_like(image) if out is None else out
-    rows, columns = starts(height, side, step), starts(width, side, step)
-    high, wide = min(side, height), min(side, width)
-    row_weights = tile_weights(rows, high, height, step, blend)
-    column_weights = tile_weights(columns, wide, width, step, blend)
+    high, down = on_grid(height, side, step, grid)
+    wide, across = on_grid(width, side, step, grid)
+    rows, columns = starts(height, high, down), starts(width, wide, across)
+    row_weights = tile_weights(rows, high, height, down, blend)
+    column_weights = tile_weights(columns, wide, width, across, blend)
     done, total = 0, len(rows) * len(columns)
 
     band = np.zeros((1, channels, high, width), np.float32)  # the rows still open, from the current tile's top
@@ -118,14 +144,17 @@ def _strip(
 def tile_weights(begins: list[int], size: int, length: int, step: int, blend: Blend) -> list[np.ndarray]:
     """For each tile of one axis, the weight of its pixels; over all tiles they add up to 1 at every pixel."""
     windows = [np.ones(size) for _ in begins]
-    if blend == "feather":
+    if blend != "uniform":
         ramp = max(1, min(size - step, size // 2))
-        rise = np.sin(np.pi / 2 * (np.arange(ramp) + 0.5) / ramp) ** 2
+        dropped = 0
+        if blend == "inner" and ramp > JOINT:
+            ramp, dropped = JOINT, min((size - step - JOINT) // 2, size // 2 - JOINT)
+        rise = np.concatenate([np.zeros(dropped), np.sin(np.pi / 2 * (np.arange(ramp) + 0.5) / ramp) ** 2])
         for begin, window in zip(begins, windows, strict=True):
             if begin > 0:
-                window[:ramp] = rise
+                window[: len(rise)] = rise
             if begin + size < length:
-                window[size - ramp :] = np.minimum(window[size - ramp :], rise[::-1])
+                window[size - len(rise) :] = np.minimum(window[size - len(rise) :], rise[::-1])
     total = np.zeros(length)
     for begin, window in zip(begins, windows, strict=True):
         total[begin : begin + size] += window

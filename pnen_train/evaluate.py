@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pnen_runtime.tiles import Blend, smooth_tiled
+from pnen_runtime.tiles import Blend, blend_for, smooth_tiled
 
 from .metrics import levels, psnr, ssim, ssim_box7
 from .targets import Pair
@@ -91,7 +91,7 @@ def network_smoother(
     model: nn.Module,
     tile: int | Literal["whole"] = "whole",
     step: int | None = None,
-    blend: Blend = "feather",
+    blend: Blend | None = None,
     device: str | torch.device = "cpu",
     strength: float | None = None,
 ) -> Smooth:
@@ -101,7 +101,8 @@ def network_smoother(
     the network as it is.
     """
 
-    step = None if tile == "whole" else step
+    settings = asdict(model.config)  # type: ignore[call-overload]
+    step, joined, grid = None if tile == "whole" else step, blend or blend_for(settings), settings.get("grid", 1)
 
     @torch.inference_mode()
     def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -109,4 +110,4 @@ def network_smoother(
         wanted = () if strength is None else (x.new_full((len(x), 1, *x.shape[2:]), strength),)
         return model(x, *wanted)[-1].float().cpu().numpy()
 
-    return lambda image: smooth_tiled(run, image, tile, step, blend, channels=image.shape[2], clip=False)
+    return lambda image: smooth_tiled(run, image, tile, step, joined, grid=grid, channels=image.shape[2], clip=False)

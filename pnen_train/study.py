@@ -12,15 +12,16 @@ from .targets import Pair
 Tile = int | Literal["whole"]
 TILES: tuple[tuple[Tile, int | None], ...] = (
     ("whole", None),
+    (768, 576),
+    (512, 320),
     (384, 320),
     (384, 256),
-    (256, 224),
+    (384, 192),
     (256, 192),
     (256, 128),
     (192, 144),
     (192, 96),
     (128, 96),
-    (128, 64),
     (96, 40),  # the paper's
 )
 TOLERANCE = 0.1  # dB below the best tile, which nobody sees; up to that the fastest is recommended

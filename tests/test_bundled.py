@@ -147,13 +147,15 @@ def test_no_tile_shows_in_a_sky_or_on_a_gradient(name):
     gradient = np.broadcast_to(np.rint(rows).astype(np.uint8), (480, 400, 3)).copy()
     with Smoother(name) as smoother:
         card = smoother.card
+    tile, step = 384, 384 - (card.tile - card.tile_step)  # the card's overlap, in tiles that these pictures need
+    with Smoother(name, tile=tile, step=step) as smoother:
         for strength in {None, card.strength.get("most")}:
 
             def smooth(image, strength=strength):
                 return smoother.run(image, strength=strength)
 
-            assert seam(smooth, gradient, card.tile, card.tile_step) <= ALLOWED_FLAT
-            assert seam(smooth, data.rocket(), card.tile, card.tile_step, even=True) <= ALLOWED_FLAT
+            assert seam(smooth, gradient, tile, step) <= ALLOWED_FLAT
+            assert seam(smooth, data.rocket(), tile, step, even=True) <= ALLOWED_FLAT
 
 
 def peak_mb(picture, model):

@@ -15,7 +15,7 @@ from ..cuda.tiles import smooth_tiled
 from ..errors import UsageError
 from ..plan import Sizes, most_at_once
 from ..strength import batch_strength
-from ..tiles import Blend, Progress
+from ..tiles import Blend, Progress, on_grid
 
 
 class GpuBackend:
@@ -74,11 +74,14 @@ class GpuBackend:
         if strength is not None and not own:
             raise UsageError(f"{self.name} runs a network of one strength, expected none to be asked for")
         limits = (own["least"], own["most"]) if own else (-inf, inf)
-        sides = [min(tile, side) for side in picture.shape[:2]]
-        batch = most_at_once(self.profiles, *sides) or self._tiles_at_once
+        grid = self.card.grid
+        batch = most_at_once(self.profiles, *(on_grid(side, tile, step, grid)[0] for side in picture.shape[:2]))
+        if self.profiles and not batch:  # of this size alone
+            grid, batch = 1, most_at_once(self.profiles, *(min(tile, side) for side in picture.shape[:2]))
         with self.lanes.lend() as lane:
             smooth_tiled(
-                lane, picture, out, tile, step, blend, channels=self.card.channels, batch=batch,
+                lane, picture, out, tile, step, blend, grid=grid, channels=self.card.channels,
+                batch=batch or self._tiles_at_once,
                 strength=strength, limits=limits, mix=mix, progress=progress,
             )  # fmt: skip
 

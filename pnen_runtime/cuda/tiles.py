@@ -12,7 +12,7 @@ from math import ceil, inf
 import numpy as np
 
 from ..errors import NotFinite, UsageError
-from ..tiles import Blend, Progress, starts, tile_weights
+from ..tiles import Blend, Progress, on_grid, starts, tile_weights
 from . import BLOCK, blocks
 from .arrays import CudaArray
 from .lane import Lane
@@ -29,6 +29,7 @@ def smooth_tiled(
     step: int,
     blend: Blend,
     *,
+    grid: int = 1,
     channels: int,
     batch: int,
     strength: float | np.ndarray | CudaArray | None = None,
@@ -44,15 +45,16 @@ def smooth_tiled(
     the network gives values that are no numbers.
     """
     height, width, given = picture.shape
-    rows, columns = starts(height, tile, step), starts(width, tile, step)
-    high, wide = min(tile, height), min(tile, width)
+    high, down = on_grid(height, tile, step, grid)
+    wide, across = on_grid(width, tile, step, grid)
+    rows, columns = starts(height, high, down), starts(width, wide, across)
     at_once = ceil(len(columns) / ceil(len(columns) / batch))  # even batches need fewer contexts
     cuda, work = lane.cuda, lane.work
     lane.need_batch((at_once, channels, high, wide))
     for buffer, size in ((lane.band, 4 * channels * high * width), (lane.bad, 8)):
         cuda.fill(buffer.need(size), size, work)
-    row_weights = tile_weights(rows, high, height, step, blend)
-    column_weights = tile_weights(columns, wide, width, step, blend)
+    row_weights = tile_weights(rows, high, height, down, blend)
+    column_weights = tile_weights(columns, wide, width, across, blend)
     *row_addresses, column_address = _upload_weights(lane, [*row_weights, np.concatenate(column_weights)])
 
     source = Upload(lane, picture, lane.picture, UP) if isinstance(picture, np.ndarray) else InPlace(lane, picture)
@@ -74,7 +76,7 @@ def smooth_tiled(
             strengths.need(top + high)
         for first in range(0, len(columns), at_once):
             count = min(at_once, len(columns) - first)
-            place = [np.int32(value) for value in (count, channels, high, wide, top, first, step, width)]
+            place = [np.int32(value) for value in (count, channels, high, wide, top, first, across, width)]
             cut = [*source.frame.arguments(), np.int32(given), np.uint64(lane.image.pointer), *place]
             cuda.launch(f"cut_{source.frame.kind}", blocks(wide, high, count * channels), BLOCK, cut, work)
             if strengths is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pnen_runtime.commands import Command, say
-from pnen_runtime.tiles import Blend
+from pnen_runtime.tiles import BLENDS, Blend, blend_for
 
 from ..checkpoint import load_checkpoint, save_checkpoint
 from ..device import pick_device, put
@@ -31,7 +31,7 @@ def _numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) ->
 @click.option("--targets", type=FOLDER, help="Ready targets; otherwise the task that the network learnt makes them.")
 @click.option("--tile", type=TileSize(), help="Pixels a side.  [default: what the checkpoint recommends]")
 @click.option("--tile-step", metavar="PIXELS", type=click.IntRange(min=1), help="From one tile to the next.")
-@click.option("--blend", type=click.Choice(["feather", "uniform"]), default="feather", show_default=True)
+@click.option("--blend", type=click.Choice(BLENDS), help="How tiles are joined.  [default: what suits the network]")
 @click.option("--strengths", metavar="NUMBER,...", callback=_numbers, help="Of an adjustable network.  [default: for "
               "L0 0.002,0.004,0.02,0.093,0.2, else its least, usual and most]")  # fmt: skip
 @click.option("--limit", metavar="IMAGES", type=click.IntRange(min=1), help="Score so many, spread "
@@ -45,7 +45,7 @@ def command(
     targets: Path | None,
     tile: Any,
     tile_step: int | None,
-    blend: Blend,
+    blend: Blend | None,
     strengths: list[float],
     limit: int | None,
     device: str,
@@ -75,7 +75,8 @@ def command(
         rows |= {"doing nothing, mean": mean_scores(every[::2]), "network, mean": mean_scores(every[1::2])}
     record = {name: scores.record() for name, scores in rows.items()}
     if file is not None:
-        found.training["scores"] = {"images": len(pairs), "tile": tile, "tile_step": step, "blend": blend,
+        found.training["scores"] = {"images": len(pairs), "tile": tile, "tile_step": step,
+                                    "blend": blend or blend_for(found.config),
                                     "rows": record}  # fmt: skip
         save_checkpoint(file, found)
     if as_json:

@@ -1,10 +1,12 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pnen_runtime import ImageError, UsageError
-from pnen_runtime.tiles import smooth_tiled, starts
+from pnen_runtime.tiles import BLENDS, blend_for, on_grid, smooth_tiled, starts
 
 sides = st.integers(16, 80)
 
@@ -33,12 +35,12 @@ def test_the_authors_grid_on_a_bsd_image():
 @settings(max_examples=60)
 @given(height=sides, width=sides, tile=st.integers(16, 90) | st.just("whole"), data=st.data(),
        dtype=st.sampled_from(["uint8", "uint16"]), channels=st.sampled_from([1, 3]),
-       blend=st.sampled_from(["uniform", "feather"]), batch=st.integers(1, 4))  # fmt: skip
-def test_tiles_of_an_identity_blend_back_to_the_image(height, width, tile, data, dtype, channels, blend, batch):
+       blend=st.sampled_from(BLENDS), batch=st.integers(1, 4), grid=st.integers(1, 4))  # fmt: skip
+def test_tiles_of_an_identity_blend_back_to_the_image(height, width, tile, data, dtype, channels, blend, batch, grid):
     step = data.draw(st.integers(4, 90 if tile == "whole" else tile))
     image = np.random.default_rng(height).integers(0, np.iinfo(dtype).max, (height, width, channels), dtype, True)
     step = min(step, max(height, width)) if tile == "whole" else step
-    back = smooth_tiled(identity, image, tile, step, blend, batch=batch)
+    back = smooth_tiled(identity, image, tile, step, blend, batch=batch, grid=grid)
     assert back.dtype == image.dtype
     np.testing.assert_array_equal(back, image)
 
@@ -83,6 +85,40 @@ def test_feather_shows_no_seam_where_tiles_differ_by_a_constant(tile, step):
     assert steepest("feather") <= 0.6 * min(1, 2 * np.pi / 2 / overlap)  # a ramp over the overlap, in both directions
     if overlap > 8:
         assert steepest("uniform") > 0.05  # what feathering is for
+
+
+@given(length=st.integers(16, 400), tile=st.integers(16, 120), grid=st.integers(1, 8), data=st.data())
+def test_tiles_begin_on_the_grid_and_leave_no_pixel_out(length, tile, grid, data):
+    asked = data.draw(st.integers(1, tile))
+    side, step = on_grid(length, tile, asked, grid)
+    begins = starts(length, side, step)
+    assert 0 <= min(length, tile) - side < grid and step <= side
+    assert step % grid == 0 or asked <= grid
+    assert begins[-1] + side == length and all(after - before <= side for before, after in pairwise(begins))
+    if step % grid == 0:
+        assert all(begin % grid == 0 for begin in begins)
+
+
+@pytest.mark.parametrize("grid", [1, 2, 3])
+@pytest.mark.parametrize("size", [(150, 131), (97, 200), (64, 67)])
+def test_tiles_of_a_local_network_are_the_whole_picture(grid, size):
+    """One that sees 10 pixels around and works on a grid; with the ends of overlaps it would differ."""
+
+    def local(batch):
+        high, wide = batch.shape[2:]
+        places = np.pad(batch, ((0, 0), (0, 0), (0, -high % grid), (0, -wide % grid)), "edge")
+        places = places[:, :, ::grid, ::grid].repeat(grid, 2).repeat(grid, 3)[:, :, :high, :wide]
+        far = np.pad(places, ((0, 0), (0, 0), (10, 10), (10, 10)))
+        return (far[:, :, :-20, 10:-10] + far[:, :, 20:, 10:-10] + far[:, :, 10:-10, :-20] + far[:, :, 10:-10, 20:]) / 4
+
+    image = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
+    whole, tiled = local(image.transpose(2, 0, 1)[None]), smooth_tiled(local, image, 60, 18, "inner", grid=grid)
+    np.testing.assert_allclose(tiled, whole[0].transpose(1, 2, 0), atol=1e-6)
+    assert np.abs(smooth_tiled(local, image, 60, 18, "feather", grid=grid) - tiled).max() > 0.01
+
+
+def test_tiles_of_networks_with_a_block_fade_and_others_keep_their_inner_parts():
+    assert blend_for({"scales": [8]}) == "feather" and blend_for({"scales": []}) == blend_for({}) == "inner"
 
 
 def test_progress_counts_every_tile():

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pnen_runtime import Smoother
 from pnen_runtime.backends.ort import OrtBackend
+from pnen_runtime.tiles import Blend, blend_for
 from pnen_train.evaluate import Smooth
 from pnen_train.filters import STRENGTH
 from pnen_train.parallel import in_parallel
@@ -40,6 +41,11 @@ class Imitation:
     def default(self) -> Strength:
         """The strength that it takes where none is asked for."""
         return self.ends[len(self.ends) // 2]
+
+    @property
+    def blend(self) -> Blend:
+        """How its tiles are joined."""
+        return blend_for(self.backend.card.config)
 
     def smooth(self, strength: Strength, tile: Tile, step: int | None) -> Smooth:
         """The network as a function of images."""

@@ -77,7 +77,7 @@ def measured(record: dict[str, Any], file: Path, pictures: Pictures, some: int, 
             "study": {"on": names[1], "images": len(studied),
                       "filter_seconds": filter_seconds(maker, studied[:FILTERED]),
                       "nothing_psnr": score(do_nothing, network.pairs(studied, network.default)).psnr},
-            "scores": {"on": names[0], "tile": best.tile, "tile_step": best.step, "blend": "feather", **scores}
+            "scores": {"on": names[0], "tile": best.tile, "tile_step": best.step, "blend": network.blend, **scores}
             | ({"limit": len(pairs)} if len(pairs) < len(paths) else {}),
             "held_out": {"on": names[1], "gain_difference": gain(other) - gain(scores), **other},
             "cpu": {"processor": processor(), "runtime": f"ONNX Runtime {version('onnxruntime')}", "threads": 1,

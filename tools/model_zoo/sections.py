@@ -141,7 +141,7 @@ def tiles(record: dict[str, Any]) -> list[str]:
              number(row["seam"]), seconds(row["cpu_seconds"])] for row in record["tile_study"]]  # fmt: skip
     why = "The block relates every pixel to the whole tile, so its size is a setting."
     if not record["recipe"]["network"].get("scales", [8]):
-        why = "Without a block the tile matters little: pixels near its border see less around them."
+        why = "Without a block a tile is right but near its borders; those are dropped where tiles overlap enough."
     at = (
         ", at the default strength and, where that leaves none, at the highest"
         if len(ends_of(record["task"])) > 1

@@ -10,7 +10,7 @@ import numpy as np
 from skimage import data
 
 from pnen_train.progress import bar
-from pnen_train.seams import ALLOWED, seam
+from pnen_train.seams import ALLOWED, BLOCK, seam
 from pnen_train.study import TILES, TileScore, recommended, study
 
 from .imitation import Image, Imitation
@@ -22,18 +22,18 @@ SEEN = 10  # pictures of the shift test: the held-out ones, and then those of sc
 def chosen(network: Imitation, images: Sequence[Image]) -> tuple[list[TileScore], TileScore]:
     """All tiles and the recommended one, scored on these pictures at the default strength.
 
-    Seams are those at the default strength, and where that leaves none also at the highest, whichever is larger.
+    Seams are those at the default strength, and where that leaves none also at the highest, whichever is larger;
+    pictures that one tile would take are continued by their mirror images.
     """
     pairs = network.pairs(images, network.default, "study targets")
     with bar("tiles", len(TILES)) as advance:
         smoother = partial(network.smooth, network.default)
         rows = study(smoother, pairs, clock=process_time, progress=advance)
-    if network.ends[-1] != network.default:
-        with bar("seams at the highest strength", len(rows)) as advance:
-            for number, row in enumerate(rows):
-                advance(number)
-                if row.seam <= ALLOWED:
-                    rows[number] = replace(row, seam=max(row.seam, _largest(network, row, images, network.ends[-1])))
+    with bar("seams at the highest strength", len(rows)) as advance:
+        for number, row in enumerate(rows):
+            advance(number)
+            if row.seam <= ALLOWED:
+                rows[number] = replace(row, seam=max(row.seam, _largest(network, row, images, network.ends[-1])))
     return rows, recommended(rows)
 
 
@@ -62,4 +62,11 @@ def _largest(network: Imitation, row: TileScore, images: Sequence[Image], streng
     if row.tile == "whole":
         return 0.0
     smooth, step = network.smooth(strength, row.tile, row.step), row.step or row.tile // 2
-    return max(seam(smooth, image, row.tile, step, even) for image in images)
+    return max(seam(smooth, enlarged(image, row.tile, step), row.tile, step, even) for image in images)
+
+
+def enlarged(image: Image, tile: int, step: int) -> Image:
+    """The picture, continued by its mirror image where it is so small that one tile and a half would take it."""
+    least = max(tile, step // 2 + tile - step) + 4 * BLOCK
+    more = [max(0, least - side) for side in image.shape[:2]]
+    return np.pad(image, ((0, more[0]), (0, more[1]), (0, 0)), "symmetric") if any(more) else image
