@@ -42,6 +42,18 @@ def test_tiles_on_the_device_are_the_tiles_of_the_host(opened, dtype, channels, 
         assert seen == sorted(seen) and seen[-1][0] == seen[-1][1]
 
 
+@pytest.mark.parametrize("grid", [2, 3])
+@pytest.mark.parametrize(("tile", "step", "blend"), [(32, 20, "inner"), (31, 31, "uniform"), (32, 9, "feather")])
+def test_tiles_of_coarse_grids_are_those_of_the_host(opened, grid, tile, step, blend):
+    backend, _ = opened(config={"grid": grid})
+    for height, width in [(75, 101), (20, 64), (32, 130)]:
+        image = RANDOM.random((height, width, 3)).astype(np.float32)
+        expected, found = smooth_tiled(flip, image, tile, step, blend, grid=grid), np.empty_like(image)
+        backend.smooth_tiled(image, found, tile, step, blend)
+        assert_same(found, expected)
+        assert not np.array_equal(expected, smooth_tiled(flip, image, tile, step, blend)) or height != 75
+
+
 @pytest.mark.parametrize("mix", [0, 0.3, 1])
 def test_a_smoother_on_the_device_gives_what_one_on_the_host_gives(opened, mix):
     backend, _ = opened()
