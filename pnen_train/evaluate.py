@@ -101,7 +101,8 @@ def network_smoother(
     the network as it is.
     """
 
-    settings = asdict(model.config)  # type: ignore[call-overload]
+    config: Any = getattr(model, "config", None)
+    settings = asdict(config) if config else {}
     step, joined, grid = None if tile == "whole" else step, blend or blend_for(settings), settings.get("grid", 1)
 
     @torch.inference_mode()
