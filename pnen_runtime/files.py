@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LONGEST_SUFFIX = 16  # bytes
+TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")  # how names of files begin that are not whole yet
+ABANDONED = 24 * 3600  # seconds after which nobody writes to one any more
 
 
 @contextmanager
@@ -43,6 +47,14 @@ def replace_when_done(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def drop_abandoned(folder: Path) -> None:
+    """Delete what processes that were killed left half written in `folder`; what is younger may still be written."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if TEMPORARY.match(path.name) and path.stat().st_mtime <= time.time() - ABANDONED:
+                path.unlink(missing_ok=True)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview) -> None:

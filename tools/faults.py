@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reliability.jobs import Job
 
 NAMES = ("train", "export", "smooth")
-SIZES = (0, 4, 8, 16, 32, 64, 128)  # kilobytes of a disk that is full soon
+SIZES = (1, 4, 8, 12, 24, 48)  # kilobytes of a disk that is full soon
 
 
 @click.command(cls=Command)
@@ -30,7 +30,9 @@ SIZES = (0, 4, 8, 16, 32, 64, 128)  # kilobytes of a disk that is full soon
 @click.option("--points", metavar="NUMBER", type=click.IntRange(min=0), default=10, show_default=True, help="At which "
               "each is killed, and half as often its input vanishes.")  # fmt: skip
 @click.option("--seed", metavar="NUMBER", type=int, default=0, show_default=True)
-def main(names: tuple[str, ...], points: int, seed: int) -> None:
+@click.option("--mount/--no-mount", default=True, show_default=True, help="Make full disks as file systems in memory, "
+              "where this process may; else no file may be large.")  # fmt: skip
+def main(names: tuple[str, ...], points: int, seed: int, mount: bool) -> None:
     """Kill commands by SIGKILL, half of the times at a step on a file and half at any time, and run them again.
 
     No file may be torn under its final name, the next run must end as one that was never killed, and what was half
@@ -56,7 +58,7 @@ def main(names: tuple[str, ...], points: int, seed: int) -> None:
                 raise PnenError(f"{name} fails before anything is done to it: {whole.said.strip()}")
             right = job.look(folder / "out")
             for lines in (killed(job, folder, good, right, whole.seconds, whole.steps, points, draw),
-                          starved(job, folder, good, whole.steps, points, draw)):  # fmt: skip
+                          starved(job, folder, good, whole.steps, points, draw, mount)):  # fmt: skip
                 for line, faults in lines:
                     say(f"{name}, {line}: {len(faults)} faults")
                     failed += [f"{name}, {fault}" for fault in faults]
@@ -96,24 +98,23 @@ def killed(job: Job, folder: Path, good: Path, right: dict[str, str], seconds: f
                f"files, {again_left} still there after the next run", faults)  # fmt: skip
 
 
-def starved(job: Job, folder: Path, good: Path, steps: int, points: int,
-            draw: Random) -> Iterator[tuple[str, list[str]]]:  # fmt: skip
+def starved(job: Job, folder: Path, good: Path, steps: int, points: int, draw: Random,
+            mount: bool) -> Iterator[tuple[str, list[str]]]:  # fmt: skip
     """A full disk, a read-only folder, a vanished input."""
     from reliability.starving import can_mount, in_read_only, on_full_disk, with_largest_file, without_input
 
-    mount, faults, failures = can_mount(folder.parent / "mounted" / job.name), [], 0
+    mount, faults, failures = mount and can_mount(folder.parent / "mounted" / job.name), [], 0
     for size in SIZES:
-        end, wrong = on_full_disk(job, folder, good, size) if mount and size else with_largest_file(
-            job, folder, good, 1024 * size)  # fmt: skip
+        end, wrong = (on_full_disk if mount else with_largest_file)(job, folder, good, size)
         failures += end.code != 0
         faults += [f"a disk of {size} kB: {fault}" for fault in wrong]
     how = "file systems in memory" if mount else "stand-in: the largest file is limited"
     yield f"a full disk ({how}), {len(SIZES)} sizes ({failures} failed in one line)", faults
-    if mount or os.getuid():
+    if mount or os.getuid():  # to the administrator nothing else is forbidden
         end, faults = in_read_only(job, folder, good, mount)
         yield f"a read-only folder (exit code {end.code})", faults + ["it was written to"] * (end.code == 0)
     else:
-        yield "a read-only folder: left out, since nothing is forbidden here", []
+        yield "a read-only folder: left out, since this user may write everywhere", []
     faults, failures, count = [], 0, max(1, points // 2)
     for _ in range(count):
         step = draw.randint(1, max(1, steps))

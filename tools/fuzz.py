@@ -45,7 +45,7 @@ def main(kinds: tuple[str, ...], seed: int, cases: int, first: int, limit: float
         return repeat(kinds[0], seed, case, keep, undamaged)
     if keep is not None:
         raise UsageError("--keep is for one case: name it by --only")
-    say(HEADER)
+    click.echo(HEADER)
     faults = 0
     for kind in kinds or KINDS:
         tally = try_kind(kind, seed, range(first, first + cases), limit, whole=undamaged)

@@ -20,6 +20,7 @@ from pnen_runtime.errors import PnenError
 from .worker import FINE, OUTSIDE, TOO_LARGE
 
 TOOLS = Path(__file__).parents[1]
+WORKER = "reliability.worker"
 STARTING = 600.0  # seconds that a process may take until it is ready
 
 
@@ -91,10 +92,10 @@ class _Process:
     def __init__(self, words: list[str]):
         paths = os.pathsep.join(filter(None, (str(TOOLS), str(TOOLS.parent), os.environ.get("PYTHONPATH"))))
         environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self._process = subprocess.Popen([sys.executable, "-m", "reliability.worker", *words], stdout=subprocess.PIPE,
+        self._process = subprocess.Popen([sys.executable, "-m", WORKER, *words], stdout=subprocess.PIPE,
                                          stderr=subprocess.DEVNULL, text=True, env=environment)  # fmt: skip
         self._lines: queue.Queue[str | None] = queue.Queue(maxsize=1000)
-        self._stopped = False
+        self._stopped = self._ended = False
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -103,6 +104,7 @@ class _Process:
             self._lines.put(line)
             if self._stopped:
                 return
+        self._ended = True
         self._lines.put(None)
 
     def line(self, seconds: float) -> str | None:
@@ -114,9 +116,9 @@ class _Process:
 
     def last_words(self) -> str:
         """How it ended, if it did."""
-        code = self._process.poll()
-        if code is None:
+        if not self._ended:
             return "hang: it said nothing in time and was ended"
+        code = self._process.wait()
         return f"crash: the process ended with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
 
     def __enter__(self) -> _Process:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import tomllib
 from PIL import Image
 
 from pnen_export.cli import main as export_command
 from pnen_export.onnx_file import read_onnx
 from pnen_runtime.cli import smooth as smooth_command
+from pnen_runtime.files import TEMPORARY
 from pnen_runtime.onnx_check import graph_sha256
 from pnen_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pnen_train.cli import main as train_command
@@ -42,7 +43,6 @@ validation_images = 1
 tile = 16
 tile_step = 16
 """
-TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")  # how names of files begin that are not whole
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,8 @@ def prepare(folder: Path) -> None:
     for number in range(4):
         pixels = random.integers(0, 256, (20, 24, 3), np.uint8)
         Image.fromarray(pixels).save(folder / "pictures" / f"{number}.png", dpi=(72, 72))
-    network = build_network(recipe_from(json.loads(json.dumps(_recipe()))))
+    network = build_network(recipe_from(tomllib.loads(RECIPE)))
     save_checkpoint(folder / "model.pt", Checkpoint.of("pnen", network, training={"task": {"filter": "l0"}}))
-
-
-def _recipe() -> dict[str, object]:
-    import tomllib
-
-    return tomllib.loads(RECIPE)
 
 
 def _train(folder: Path, again: bool) -> None:

@@ -52,14 +52,14 @@ def on_full_disk(job: Job, folder: Path, good: Path, kilobytes: int) -> tuple[En
         return end, faults_of(job, folder, end)
 
 
-def with_largest_file(job: Job, folder: Path, good: Path, size: int) -> tuple[End, list[str]]:
-    """The stand-in for a full disk: no file may grow beyond `size` bytes."""
+def with_largest_file(job: Job, folder: Path, good: Path, kilobytes: int) -> tuple[End, list[str]]:
+    """The stand-in for a full disk: no file may grow beyond this size."""
     import resource
 
     fresh(folder, good)
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024 * kilobytes, 1024 * kilobytes))
 
     end = run(job, folder, at_step=1, then=limit)
     return end, faults_of(job, folder, end)
