@@ -16,6 +16,7 @@ from reliability.worker import draw_of
 
 from pnen_runtime.commands import Command, say
 from pnen_runtime.errors import PnenError, UsageError
+from pnen_train.progress import bar
 
 
 @click.command(cls=Command)
@@ -48,7 +49,8 @@ def main(kinds: tuple[str, ...], seed: int, cases: int, first: int, limit: float
     click.echo(HEADER)
     faults = 0
     for kind in kinds or KINDS:
-        tally = try_kind(kind, seed, range(first, first + cases), limit, whole=undamaged)
+        with bar(kind, cases) as advance:
+            tally = try_kind(kind, seed, range(first, first + cases), limit, whole=undamaged, watch=advance)
         say(tally.row())
         for why, found in sorted(tally.outside.items(), key=lambda item: -len(item[1])):
             say(f"outside, {len(found)} times: {why}; again by --kind {kind} --seed {seed} --only {found[0]}", err=True)

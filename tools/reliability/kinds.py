@@ -16,9 +16,9 @@ KINDS = {
     "graphs": "models:graphs",
     "cards": "models:cards",
     "engines": "models:engines",
-    "recipes": "training:recipes",
+    "recipes": "recipes:recipes",
     "runs": "training:runs",
-    "caches": "training:caches",
+    "caches": "caches:caches",
 }
 
 

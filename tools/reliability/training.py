@@ -1,4 +1,4 @@
-"""Checkpoints, recipes, runs to resume and caches, damaged, on the way `pnen-train` and `pnen-export` take them."""
+"""Checkpoints and runs to resume, damaged, on the way that `pnen-train` and `pnen-export` take them."""
 
 from __future__ import annotations
 
@@ -8,51 +8,27 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from pnen_export.engine_cache import find_engine, keep_engine
 from pnen_export.record import make_card
 from pnen_train import checkpoint as checkpoints_of
 from pnen_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pnen_train.commands.options import scored_tasks
-from pnen_train.config import Recipe, read_recipe, recipe_from
+from pnen_train.config import Recipe, recipe_from
 from pnen_train.data import on_device
 from pnen_train.run_folder import RunFolder
 from pnen_train.state import State, build_network
 from pnen_train.step import objective_of, train_step
-from pnen_train.targets import Maker
-from pnen_train.tasks import task_of
 from pnen_train.train import train
 
-from .damage import ODD, RAW, Draw, Raw, as_json, damaged_bytes, damaged_value
-from .models import CARDS, ENGINE
-from .pictures import Wrong
+from .damage import Draw, damaged_bytes, damaged_value
+from .recipes import OTHERS, SECTIONS
 
 CPU = torch.device("cpu")
-SMALL = {"channels": 4, "stages": 1, "dilations": [1], "scales": [4], "key_channels": 2, "value_channels": 4}
-SECTIONS: dict[str, Any] = {
-    "network": {"name": "pnen", **SMALL, "init": "he"},
-    "target": {"filter": "l0", "strength": 0.02},
-    "data": {"crop": 16, "batch": 1},
-    "optimiser": {"steps": 4, "learning_rate": 0.001, "average": 0.9, "schedule": "cosine"},
-    "run": {"seed": 1, "evaluate_every": 2, "checkpoint_every": 1, "tile": 16, "tile_step": 16},
-}
-OTHERS = [
-    {"network": {"name": "pnen", **SMALL}, "target": {"filter": "l0", "strengths": [0.002, 0.02, 0.2]}},
-    {
-        "network": {"name": "memnet", "channels": 4, "blocks": 1, "recursions": 1},
-        "target": {"noise": 25},
-        "optimiser": {"clip_step": 0.1},
-    },
-    {"network": {"name": "djf"}, "target": {"filter": "wmf", "sigma": 25.5}, "run": {"tile": "whole"}},
-    {"extends": "pnen-l0-small", "network": {"channels": 4}, "optimiser": {"loss": "l1"}},
-    SECTIONS,
-]
 
 
 def a_pair(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -117,59 +93,6 @@ def checkpoints(folder: Path) -> Callable[[Draw], None]:
     return trial
 
 
-def recipes(folder: Path) -> Callable[[Draw], None]:
-    """Read a damaged recipe, or a good one with an odd --set, as `pnen-train run --dry-run` does."""
-    path, built = folder / "recipe.toml", set[str]()  # a network that comes again is not built again
-
-    def trial(draw: Draw) -> None:
-        sections, changes = draw.choice(OTHERS), []
-        if draw.random() < 0.2 and not draw.whole:
-            section = draw.choice(("network", "target", "data", "optimiser", "run", "", "new"))
-            key = draw.choice([*sections.get(section, ()), "", "new", "name"])
-            changes = [f"{section}.{key}={draw.choice([*RAW, *map(_toml, ODD)])}"]
-            text = _as_toml(sections, draw).encode()
-        else:
-            text = _as_toml(damaged_value(sections, draw), draw).encode("utf-8", "surrogatepass")
-            text = damaged_bytes(text, draw) if draw.random() < 0.3 else text
-        path.write_bytes(text)
-        plan = read_recipe(path, changes)
-        network = json.dumps([plan.network, plan.target, plan.optimiser.loss])
-        if network not in built:
-            build_network(plan)
-            built.add(network)
-        task_of(plan.target)
-        json.dumps(asdict(plan))
-
-    return trial
-
-
-def _as_toml(sections: Any, draw: Draw) -> str:
-    if not isinstance(sections, dict):
-        return _toml(sections)
-    alone = {key: part for key, part in sections.items() if not isinstance(part, dict)}
-    lines = [f"{_key(key)} = {_toml(value, draw)}" for key, value in alone.items()]
-    for name, part in sections.items():
-        if isinstance(part, dict):
-            lines += [f"[{_key(name)}]", *(f"{_key(key)} = {_toml(value, draw)}" for key, value in part.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _key(key: str) -> str:
-    return key if key.isidentifier() and key.isascii() else json.dumps(key)
-
-
-def _toml(value: Any, draw: Draw | None = None) -> str:
-    if draw and not draw.whole and draw.random() < 0.02:
-        return draw.choice(RAW)
-    if isinstance(value, Raw) or value is None:
-        return str(value)
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_key(str(key))} = {_toml(part)}" for key, part in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value) if isinstance(value, (str, bool)) else repr(value)
-
-
 def runs(folder: Path) -> Callable[[Draw], None]:
     """Go on for a step with a run whose last.pt, parts or metrics are damaged."""
     pairs, recipe = [a_pair(0)], recipe_from(SECTIONS)
@@ -213,36 +136,3 @@ def _begun(recipe: Recipe, pairs: list[Any], out: Path) -> Path:
         file.unlink()
     shutil.rmtree(out / "pictures")
     return out
-
-
-def caches(folder: Path) -> Callable[[Draw], None]:
-    """Targets and engines out of the caches, whose files or notes are damaged: the right one, or made anew."""
-    image, _ = a_pair(2)
-    maker, plan = Maker.of("l0", {}, folder / "targets"), b"ptrt" + bytes(range(200))
-    right, key = maker.target(image), "0" * 32
-    target, note = (next((folder / "targets/l0").glob(f"*{suffix}")) for suffix in (".png", ".json"))
-    card = replace(CARDS[0], engine=ENGINE | {"built": {"plan_bytes": len(plan),
-                                                        "plan_sha256": sha256(plan).hexdigest()}})  # fmt: skip
-    keep_engine(folder / "engines", key, plan, card)
-    engine, record = (folder / "engines" / f"{key}{suffix}" for suffix in (".engine", ".json"))
-    goods = {path: path.read_bytes() for path in (target, note, engine, record)}
-
-    def trial(draw: Draw) -> None:
-        of_engine = draw.random() < 0.5
-        file, own_note = (engine, record) if of_engine else (target, note)
-        for path in (file, own_note):
-            path.write_bytes(goods[path])
-        if draw.random() < 0.5:
-            file.write_bytes(damaged_bytes(goods[file], draw))
-        if draw.random() < 0.7:
-            own_note.write_bytes(as_json(damaged_value(json.loads(goods[own_note]), draw), draw))
-        if of_engine:
-            found = find_engine(folder / "engines", key)
-            if found is not None and found[0] != plan:
-                raise Wrong("the cache gave another engine than was kept")
-            if found is None and draw.whole:
-                raise Wrong("the cache lost an engine")
-        elif not np.array_equal(maker.target(image), right):
-            raise Wrong("the cache gave another target than the filter makes")
-
-    return trial
