@@ -90,6 +90,14 @@ def test_a_file_without_a_digest_is_taken_and_a_foreign_digest_is_not(model, tmp
         open_backend(model("invert", graph_sha256="0" * 64))
 
 
+def test_a_card_whose_digest_was_damaged_away_is_no_way_around_it(write, card, tmp_path):
+    for damaged in ("graph_sha2=6", "x"):
+        text = card(graph_sha256="0" * 64).to_json().replace("graph_sha256", damaged)
+        path = write(tmp_path / "invert.onnx", "invert", text)
+        with pytest.raises(EngineError, match="model card without graph_sha256.*it was not opened"):
+            open_backend(path)
+
+
 @pytest.mark.parametrize("file", sorted(BUNDLED.glob("*.onnx")), ids=lambda file: file.stem)
 def test_the_bundled_files_are_as_they_were_exported(file):
     data = file.read_bytes()
