@@ -67,7 +67,7 @@ def _odd_weights(weights: dict[str, torch.Tensor], draw: Draw) -> Any:
     weight = found[name].reshape(-1, 1)
     found[name] = draw.choice((
         weight.half(), weight.double(), weight.to(torch.complex64), weight.bool(), weight, weight[:0],
-        weight.to("meta"), found[name] * float("nan"), torch.zeros(1).expand(found[name].shape),
+        weight.to("meta"), found[name] * float("nan"), torch.zeros(()).expand(found[name].shape),
         torch.zeros(1).expand(3000, 3000, 3, 3), weight.to_sparse(), None, found[name].to(torch.int64), weight.tolist(),
     ))  # fmt: skip
     return draw.choice((found, found, found, list(found.values()), {}, {key: found[key] for key in list(found)[1:]}))
