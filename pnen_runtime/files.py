@@ -46,7 +46,8 @@ def replace_when_done(path: str | os.PathLike[str]) -> Iterator[Path]:
             error.filename, error.filename2 = str(asked), None  # a full disk does not say which file
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing may be deleted, what failed before is what counts
+            temporary.unlink(missing_ok=True)
 
 
 def drop_abandoned(folder: Path) -> None:

@@ -1,5 +1,6 @@
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +61,14 @@ def test_what_killed_processes_left_half_written_goes_after_a_day_and_nothing_el
     with replace_when_done(tmp_path / "a.txt") as temporary:
         assert TEMPORARY.match(temporary.name)
         temporary.write_text("text")
+
+
+def test_where_nothing_may_be_deleted_the_failure_still_names_the_file(tmp_path, monkeypatch):
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(OSError, match="Read-only") as caught:
+        write_bytes(tmp_path / "model.onnx", b"data")
+    assert caught.value.filename == str(tmp_path / "model.onnx")

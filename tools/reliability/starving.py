@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pnen_runtime.files import TEMPORARY
+
 from .children import End, fresh, run
 from .jobs import Job, temporaries
 
@@ -101,6 +103,8 @@ def without_input(job: Job, folder: Path, good: Path, at_step: int) -> tuple[End
 def faults_of(job: Job, folder: Path, end: End) -> list[str]:
     """What is wrong with how a command ended that was not killed, and with what it left."""
     faults = [] if end.clean else [f"exit code {end.code}: {(end.said.strip().splitlines() or ['no word'])[-1]}"]
+    if TEMPORARY.search(end.said):
+        faults.append(f"it names a temporary file: {end.said.strip()}")
     if end.code > 5:
         faults.append(f"exit code {end.code}")
     if end.code and not end.said.strip():
