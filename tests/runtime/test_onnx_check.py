@@ -111,3 +111,12 @@ def test_metadata_that_are_no_text_are_one_line(model):
     with pytest.raises(EngineError, match="identity.onnx") as caught:
         open_backend(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [b"\x12\x01W", b"\x0a\x05image", b"\x0a\x06smooth"])
+def test_names_of_inputs_and_axes_that_are_no_text_are_one_line(model, name):
+    path = model()
+    path.write_bytes(path.read_bytes().replace(name, name[:2] + b"\xff" * (len(name) - 2)))
+    with pytest.raises(EngineError, match="identity.onnx") as caught:
+        open_backend(path)
+    assert "\n" not in str(caught.value)
