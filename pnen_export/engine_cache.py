@@ -11,7 +11,7 @@ from typing import Any
 
 from pnen_runtime.card import Card
 from pnen_runtime.errors import EngineError
-from pnen_runtime.files import write_bytes, write_text
+from pnen_runtime.files import drop_abandoned, write_bytes, write_text
 from pnen_runtime.schema import read_json
 
 from .onnx_file import OnnxFile
@@ -46,6 +46,7 @@ def keep_engine(folder: Path, key: str, plan: bytes, card: Card) -> None:
     """Store an engine, whose card has the digest of its plan; a cache that cannot be written is no failure."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        drop_abandoned(folder)
         write_text(folder / f"{key}.json", json.dumps(json.loads(card.to_json()) | {"key": key}))
         write_bytes(folder / f"{key}.engine", plan)
         for old in sorted(folder.glob("*.engine"), key=lambda path: path.stat().st_mtime)[:-KEPT]:

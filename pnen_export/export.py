@@ -10,7 +10,7 @@ from torch import nn
 
 from pnen_runtime.backends.ort import OrtBackend
 from pnen_runtime.card import KEY, Card
-from pnen_runtime.files import replace_when_done
+from pnen_runtime.files import drop_abandoned, replace_when_done
 from pnen_runtime.onnx_check import graph_sha256
 from pnen_runtime.plan import plan_tiles
 from pnen_runtime.smoother import MEMORY_MB
@@ -60,6 +60,7 @@ def export(
     live = live_maps(model)
     card = make_card(checkpoint, live_maps=live)
     folder.mkdir(parents=True, exist_ok=True)
+    drop_abandoned(folder)
     tiles = {target: _tile(replace(card, target=target)) for target in targets}
     references = {
         tile: Reference(

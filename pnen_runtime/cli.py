@@ -20,6 +20,7 @@ from .card import Card
 from .commands import Command, say
 from .encode import check_format
 from .errors import ImageError, PnenError, UsageError
+from .files import drop_abandoned
 from .image import full_scale, read_image, result_mode, take_apart, write_image
 from .info import list_models
 from .photo import SUFFIXES, take_any_size
@@ -117,6 +118,7 @@ def smooth(
             wanted["strength"] = wanted_strength(smoother.card, strength, 0, 0)
         if source.is_dir():
             target.mkdir(parents=True, exist_ok=True)
+        drop_abandoned(pairs[0][1].parent)
         many = len(pairs) > 1
         with progress_bar("pictures" if many else "tiles") as show:
             for number, (picture, output) in enumerate(pairs, 1):

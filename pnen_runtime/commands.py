@@ -17,13 +17,17 @@ import click
 from .errors import PnenError
 
 SIGNALLED = 128  # and the signal's number: what a shell reports
+LONGEST, BEGIN, END = 2000, 1500, 300  # characters of a failure, and of one that is longer what is shown of it
 
 
 class Failure(click.ClickException):
-    """One line on stderr, and an exit code."""
+    """One line on stderr, and an exit code; of a line without end, as a value in a broken file makes it, the ends."""
 
     def __init__(self, message: str, exit_code: int):
-        super().__init__(printable(" ".join(message.split())))
+        line = printable(" ".join(message.split()))
+        if len(line) > LONGEST:
+            line = f"{line[:BEGIN]} [{len(line) - BEGIN - END:,} characters left out] {line[-END:]}"
+        super().__init__(line)
         self.exit_code = exit_code  # type: ignore[misc]
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LONGEST_SUFFIX = 16  # bytes
+TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")  # how names of files begin that are not whole yet
+ABANDONED = 24 * 3600  # seconds after which nobody writes to one any more
 
 
 @contextmanager
@@ -42,7 +46,16 @@ def replace_when_done(path: str | os.PathLike[str]) -> Iterator[Path]:
             error.filename, error.filename2 = str(asked), None  # a full disk does not say which file
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing may be deleted, what failed before is what counts
+            temporary.unlink(missing_ok=True)
+
+
+def drop_abandoned(folder: Path) -> None:
+    """Delete what processes that were killed left half written in `folder`; what is younger may still be written."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if TEMPORARY.match(path.name) and path.stat().st_mtime <= time.time() - ABANDONED:
+                path.unlink(missing_ok=True)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from .card import KEY
+from .card import FORMAT, KEY
 from .errors import EngineError
 from .schema import Mismatch, read_json
 
@@ -88,10 +88,13 @@ def _check_tensor(tensor: memoryview) -> None:
 
 
 def _digest_in(card: str) -> str:
+    """The digest, "" where the card knows none; Refused where a card says nothing of it, since damage took it away."""
     try:
         found = read_json(card)
     except Mismatch:
         return ""
+    if isinstance(found, dict) and found.get("format") == FORMAT and "graph_sha256" not in found:
+        raise Refused("has a model card without graph_sha256")
     wanted = found.get("graph_sha256", "") if isinstance(found, dict) else ""
     return wanted if isinstance(wanted, str) else ""
 

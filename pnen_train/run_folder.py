@@ -32,7 +32,7 @@ class RunFolder:
         Where the recipe's steps were `fitted` to a time, recipe.json says how.
         """
         self.pictures.mkdir(parents=True, exist_ok=True)
-        for half_written in self.path.glob(".*.tmp*"):
+        for half_written in (*self.path.glob(".*.tmp*"), *self.pictures.glob(".*.tmp*")):
             if half_written.is_dir():
                 rmtree(half_written)
             else:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pnen_runtime.errors import ImageError, UsageError
-from pnen_runtime.files import user_cache, write_text
+from pnen_runtime.files import drop_abandoned, user_cache, write_text
 from pnen_runtime.image import read_rgb, write_image
 from pnen_runtime.photo import SUFFIXES
 from pnen_runtime.schema import read_json
@@ -127,6 +127,8 @@ def load_pairs(
     if targets is not None:
         by_stem(paths, "a target would fit both")
         named = by_stem(find_images([targets]), "either could be the target")
+    for folder in {maker.cache / maker.filter for maker in makers}:
+        drop_abandoned(folder)
 
     def load(path: Path) -> Pair:
         image = read_picture(path, smallest)

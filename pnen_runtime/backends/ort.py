@@ -116,14 +116,14 @@ def read_card(session: Any, engine: Path) -> Card:
     """The card in the file; EngineError where it has none, or other inputs and outputs than ours."""
     try:
         text = session.get_modelmeta().custom_metadata_map.get(KEY)
+        ends = [(end.name, end.type, len(end.shape)) for end in (*session.get_inputs(), *session.get_outputs())]
     except UnicodeDecodeError:
-        raise EngineError(f"{engine}: its metadata are no text; export it again with pnen-export") from None
+        raise EngineError(f"{engine}: its metadata or names are no text; export it again with pnen-export") from None
     if text is None:
         raise EngineError(
             f"{engine}: an ONNX model without a PNEN card (metadata_props[{KEY!r}]); make it with pnen-export"
         )
     card = Card.from_json(text, str(engine))
-    ends = [(end.name, end.type, len(end.shape)) for end in (*session.get_inputs(), *session.get_outputs())]
     names = ("image", *(["strength"] if card.strength else []), "smooth")
     if ends != [(name, "tensor(float)", 4) for name in names]:
         found = ", ".join(f"{name}: {kind}" for name, kind, _ in ends)

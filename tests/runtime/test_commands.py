@@ -59,3 +59,11 @@ def test_wrong_usage_help_and_version_are_as_click_has_them():
         assert "--debug" in CliRunner().invoke(tool, args).stdout
     assert CliRunner().invoke(tool, ["--version"], prog_name="tool").stdout.startswith("tool ")
     assert CliRunner().invoke(tool, ["work"]).exit_code == 0
+
+
+def test_of_a_failure_without_end_the_ends_are_shown():
+    error = errors.UsageError("expected a number, got " + "x" * 5000 + "; change it")
+    result = CliRunner().invoke(Command("fail", callback=lambda: (_ for _ in ()).throw(error)), [])
+    assert result.exit_code == 2 and len(result.stderr) < 2000
+    assert result.stderr.startswith("Error: expected a number, got xxx")
+    assert result.stderr.endswith("x; change it\n") and " [3,234 characters left out] " in result.stderr

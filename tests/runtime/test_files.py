@@ -1,9 +1,10 @@
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
-from pnen_runtime.files import replace_when_done, write_bytes, write_text
+from pnen_runtime.files import TEMPORARY, drop_abandoned, replace_when_done, write_bytes, write_text
 
 
 def test_a_file_is_replaced_whole_and_keeps_its_suffix_meanwhile(tmp_path):
@@ -45,3 +46,29 @@ def test_devices_are_not_replaced_and_links_are_followed(tmp_path):
     write_text(tmp_path / "link.txt", "é")
     assert (tmp_path / "link.txt").is_symlink()
     assert (tmp_path / "real" / "text.txt").read_bytes() == "é".encode()
+
+
+def test_what_killed_processes_left_half_written_goes_after_a_day_and_nothing_else(tmp_path):
+    old, young = f".{'0' * 16}.tmp.png", f".{'1' * 16}.tmp.pt"
+    kept = {young, ".mine.tmp.png", "picture.png", f"{'0' * 16}.tmp.png"}
+    for name in (old, *kept):
+        (tmp_path / name).write_bytes(b"half")
+        if name != young:
+            os.utime(tmp_path / name, (1, 1))
+    drop_abandoned(tmp_path)
+    drop_abandoned(tmp_path / "missing")
+    assert set(os.listdir(tmp_path)) == kept
+    with replace_when_done(tmp_path / "a.txt") as temporary:
+        assert TEMPORARY.match(temporary.name)
+        temporary.write_text("text")
+
+
+def test_where_nothing_may_be_deleted_the_failure_still_names_the_file(tmp_path, monkeypatch):
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(OSError, match="Read-only") as caught:
+        write_bytes(tmp_path / "model.onnx", b"data")
+    assert caught.value.filename == str(tmp_path / "model.onnx")

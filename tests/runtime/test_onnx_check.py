@@ -90,6 +90,14 @@ def test_a_file_without_a_digest_is_taken_and_a_foreign_digest_is_not(model, tmp
         open_backend(model("invert", graph_sha256="0" * 64))
 
 
+def test_a_card_whose_digest_was_damaged_away_is_no_way_around_it(write, card, tmp_path):
+    for damaged in ("graph_sha2=6", "x"):
+        text = card(graph_sha256="0" * 64).to_json().replace("graph_sha256", damaged)
+        path = write(tmp_path / "invert.onnx", "invert", text)
+        with pytest.raises(EngineError, match="model card without graph_sha256.*it was not opened"):
+            open_backend(path)
+
+
 @pytest.mark.parametrize("file", sorted(BUNDLED.glob("*.onnx")), ids=lambda file: file.stem)
 def test_the_bundled_files_are_as_they_were_exported(file):
     data = file.read_bytes()
@@ -100,6 +108,15 @@ def test_the_bundled_files_are_as_they_were_exported(file):
 def test_metadata_that_are_no_text_are_one_line(model):
     path = model()
     path.write_bytes(path.read_bytes().replace(b'"network"', b'"netw\xff\xfek"'))
+    with pytest.raises(EngineError, match="identity.onnx") as caught:
+        open_backend(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [b"\x12\x01W", b"\x0a\x05image", b"\x0a\x06smooth"])
+def test_names_of_inputs_and_axes_that_are_no_text_are_one_line(model, name):
+    path = model()
+    path.write_bytes(path.read_bytes().replace(name, name[:2] + b"\xff" * (len(name) - 2)))
     with pytest.raises(EngineError, match="identity.onnx") as caught:
         open_backend(path)
     assert "\n" not in str(caught.value)

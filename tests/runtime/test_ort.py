@@ -43,7 +43,7 @@ def test_a_truncated_file_is_one_line(model, share):
 @pytest.mark.parametrize(
     ("card_text", "output", "says"),
     [(None, "smooth", "without a PNEN card"), ("{", "smooth", "not JSON"), ('{"format": 99}', "smooth", "format 99"),
-     ('{"format": 1, "network": "toy", "task": {}}', "boxes",
+     ('{"format": 1, "network": "toy", "task": {}, "graph_sha256": ""}', "boxes",
       "expected float32 NCHW 'image' in and 'smooth' out, got image: .*boxes")],
 )  # fmt: skip
 def test_a_foreign_model_is_refused_and_told_what_it_lacks(write, tmp_path, card_text, output, says):

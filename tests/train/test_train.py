@@ -148,11 +148,12 @@ def test_a_crash_between_checkpoints_leaves_no_trace_after_resuming(whole, tmp_p
     assert load_checkpoint(tmp_path / "last.pt").step == 6 and rows(tmp_path)[-1]["step"] == 8
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 5, "lo')
-    (tmp_path / ".last.0badcafe.tmp.pt").write_bytes(b"half")
+    for half_written in (".last.0badcafe.tmp.pt", f"pictures/.{'0' * 16}.tmp.png"):
+        (tmp_path / half_written).write_bytes(b"half")
     train(recipe, pairs[:3], pairs[3:], tmp_path, device="cpu", resume=True)
     assert weights(tmp_path / "last.pt") == weights(whole / "last.pt")
     assert rows(tmp_path) == rows(whole)
-    assert not list(tmp_path.glob(".*"))
+    assert not list(tmp_path.rglob(".*"))
     events = EventAccumulator(str(tmp_path)).Reload()
     assert [event.step for event in events.Scalars("psnr")] == [4, 8, 12]
 
