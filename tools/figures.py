@@ -26,7 +26,7 @@ from pnen_train.evaluate import network_smoother
 from pnen_train.filters import FILTERS, filter_image
 from pnen_train.metrics import levels, psnr
 from pnen_train.targets import SMALLEST
-from pnen_train.tasks import resolve_target, task_of
+from pnen_train.tasks import of_strength, resolve_target, task_of
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 OUT = click.option("--out", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
@@ -68,7 +68,7 @@ def correlation(model: str, image: str, pixels: tuple, box: Any, out: Path, widt
     """Draw whom each PIXEL of IMAGE looks at, in every block at every scale (Figures 5, 6, 8)."""
     run, rows = TrainedRun.of(model), []
     given = cut(pair(run, photograph(image))[0], box)
-    network, picture = run.checkpoint.model(), shown(given)
+    network, picture = run.network, shown(given)
     for row, column in pixels:
         panels: list[Panel] = [(f"the pixel {row},{column}\n", marked(picture, row, column))]
         for found in correlations(network, given, (row, column)):
@@ -96,7 +96,7 @@ def feature_maps(model: str, image: str, box: Any, channels: int, out: Path, wid
     """Draw feature maps in front of and behind every block, and the change (Figures 7, 9)."""
     run, rows = TrainedRun.of(model), []
     given = cut(pair(run, photograph(image))[0], box)
-    for found in features(run.checkpoint.model(), given):
+    for found in features(run.network, given):
         change = found.after - found.before
         ratio = np.sqrt((change**2).mean(axis=(1, 2)) / (found.before.var(axis=(1, 2)) + 1e-12))
         for channel in np.argsort(-ratio, kind="stable")[:channels]:
@@ -133,7 +133,7 @@ def crops(image: str, models: tuple[str, ...], boxes: tuple, filters: tuple[str,
     results = [("input", shown(given))]
     for run in runs:
         way = Inference.of(run, "own")
-        smooth = network_smoother(run.checkpoint.model(), way.tile, way.step, way.blend)
+        smooth = network_smoother(run.network, way.tile, way.step, way.blend)
         results.append((f"network {run.name}", shown(smooth(given))))
     results += [(f"filter {name}", filter_image(shown(given), name, {})) for name in filters]
     target = f"target: filter {learnt[0]['filter']}" if "filter" in learnt[0] else "target"
@@ -172,7 +172,7 @@ def pair(run: TrainedRun, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The picture as the network is given it, and what it should make of it, (H, W, C)."""
     if "task" not in run.training:
         raise UsageError(f"{run.path}: expected a checkpoint that says what it learnt, got one that does not")
-    return task_of(run.training["task"]).scored([path], SMALLEST, None)[0]
+    return task_of(of_strength(run.training["task"])).scored([path], SMALLEST, None)[0]
 
 
 def shown(picture: np.ndarray) -> Picture:

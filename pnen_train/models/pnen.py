@@ -198,7 +198,7 @@ class PNEN(nn.Module):
         for leave in made.exits:
             for parameter in cast(nn.Sequential, leave)[-1].parameters():
                 parameter.mul_(factor)
-        return made
+        return made.train(self.training)
 
     def forward(self, x: Tensor, strength: Tensor | None = None) -> tuple[Tensor, ...]:
         # x keeps its type, so that the image passes unrounded where the features are half

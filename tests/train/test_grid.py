@@ -87,7 +87,7 @@ def test_strength_goes_from_minus_one_to_one_and_no_further(scale, strengths):
 @pytest.mark.parametrize("power", [0.0, 0.5])
 def test_one_strength_can_be_taken_out_of_an_adjustable_network(equivariant, power):
     made, image = network(equivariant=equivariant, contrast_power=power), torch.rand(2, 3, 21, 18)
-    fixed = made.at(0.05).eval()
+    fixed = made.at(0.05)
     assert fixed.config.strengths == () and fixed.config.contrast_power == 0
     for one, other in zip(fixed(image), made(image, strength_map(0.05, image)), strict=True):
         torch.testing.assert_close(one, other)

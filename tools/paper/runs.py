@@ -11,6 +11,7 @@ import torch
 from pnen_runtime.errors import CheckpointError
 from pnen_train.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from pnen_train.config import SECTIONS
+from pnen_train.filters import STRENGTH
 from pnen_train.models import MODELS, build, config_of, count_parameters
 from pnen_train.models.pnb import PyramidNonLocal
 from pnen_train.models.presets import PRESETS
@@ -62,6 +63,14 @@ class TrainedRun:
             if same and _settings(preset).get("scales") == self.settings.get("scales"):
                 return row
         return None
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """To be applied to pictures; an adjustable one at its default strength."""
+        made, task = self.checkpoint.model(), self.training.get("task", {})
+        if getattr(made.config, "strengths", ()):
+            return made.at(task[STRENGTH[task["filter"]]])  # type: ignore[operator]
+        return made
 
     @property
     def deeper(self) -> bool:

@@ -75,7 +75,7 @@ def measure(
     if key not in kept:
         loaded = pairs()
         with bar(title, len(loaded)) as advance:
-            model = put(run.checkpoint.model(), device)
+            model = put(run.network, device)
             smooth = network_smoother(model, inference.tile, inference.step, inference.blend, device)
             network = evaluate(smooth, _watched(loaded, advance), task.shave)
         if images not in _idle:
