@@ -113,11 +113,13 @@ def write_index(path: Path, models: Sequence[Model]) -> None:
     """A table of all models and the picture of their tiles."""
     scored = {model.training["scores"]["on"] for model in models}
     head = [text.replace("BSDS500/val", " or ".join(sorted(scored))) for text in HEAD]
-    first = models[0].training
+    first, most = models[0].training, max(model.training["scores"]["images"] for model in models)
+    fewer = [f"{model.training['scores']['images']} of them for {model.name}" for model in models
+             if model.training["scores"]["images"] < most]  # fmt: skip
     parts = [
         table(head, [_row(model) for model in models]),
         "PSNR is that of 8-bit results against the filter's, at the default strength, on photographs that the models "
-        f"were not trained on: {first['scores']['images']} of {' or '.join(sorted(scored))}, and "
+        f"were not trained on: {most} of {' or '.join(sorted(scored))}{''.join(f' ({text})' for text in fewer)}, and "
         f"{first['held_out']['images']} of another kind, on which alone the tiles were chosen. CPU seconds are those "
         "of one thread for a photograph of the former, of network and filter in the same run. The seam is the largest "
         "difference that another grid of tiles makes to the mean of 16x16 pixels.",
