@@ -1,4 +1,4 @@
-"""Muon for convolutional networks: steps that are orthogonal matrices, several times what Adam's are worth.
+"""Muon for convolutional networks: steps that are orthogonal matrices (their worth: docs/benchmarks/training.md).
 
 Keller Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; PyTorch's own takes matrices only.
 """
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 MOMENTUM, BETAS, TINY = 0.95, (0.9, 0.999), 1e-8
-QUINTIC = (3.4445, -4.7750, 2.0315)  # of the authors: singular values from 0 to 1 end between 0.7 and 1.2
+QUINTIC = (3.4445, -4.7750, 2.0315)  # of the authors: singular values end near 1, roughly from 0.5 to 1.5
 ITERATIONS = 5
 STEP = 0.8  # root mean square of a matrix's step, in units of the rate; Adam's are of this size too
 
@@ -32,7 +32,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Take one; every weight needs its gradient."""
+        """Take one; weights without a gradient stay."""
         for group in self.param_groups:
             move = self._matrix if group["matrices"] else self._others
             for weight in group["params"]:
@@ -64,7 +64,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest matrix with orthogonal rows (or columns), roughly: singular values of about 1."""
+    """(R, C) → (R, C), roughly the nearest matrix with orthogonal rows (or columns): singular values of about 1."""
     wide = matrix.shape[0] <= matrix.shape[1]
     result = matrix if wide else matrix.mT
     result = result / (result.norm() + TINY)

@@ -177,7 +177,7 @@ class PNEN(nn.Module):
         return leaving
 
     def in_contrast(self, features: Tensor, strength: Tensor | None) -> Tensor:
-        """What a stage adds on the grid, in the picture's own contrast."""
+        """What a stage adds, (B, 3g², ceil(H/g), ceil(W/g)), in the picture's own contrast; strength is (B, 1, H, W)."""
         if strength is None or not self.config.contrast_power:
             return features
         return features * self.entry.contrast(strength)
@@ -189,7 +189,10 @@ class PNEN(nn.Module):
 
     @torch.no_grad()
     def at(self, strength: float) -> "PNEN":
-        """The network of this one strength, with the weights of this adjustable one."""
+        """The network of this one strength, in the filter's unit, with the weights of this adjustable one.
+
+        What is outside the range is taken as its end; the network must have `strengths`.
+        """
         made = PNEN(replace(self.config, strengths=(), contrast_power=0.0, entry_bias=True))
         rest = {name: value for name, value in self.state_dict().items() if not name.startswith("entry.")}
         made.load_state_dict(rest, strict=False)
