@@ -177,7 +177,7 @@ class PNEN(nn.Module):
         return leaving
 
     def in_contrast(self, features: Tensor, strength: Tensor | None) -> Tensor:
-        """What a stage adds, (B, 3g², ceil(H/g), ceil(W/g)), in the picture's own contrast; strength is (B, 1, H, W)."""
+        """What a stage adds, (B, 3g², ceil(H/g), ceil(W/g)), in the picture's contrast; strength is (B, 1, H, W)."""
         if strength is None or not self.config.contrast_power:
             return features
         return features * self.entry.contrast(strength)
