@@ -25,13 +25,16 @@ def training_pictures(
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Names and (H, W, 3) pictures to train on; the photographs' names and pixels alone say which.
 
-    Every photograph, at most `SIDE` pixels a side; a noisy piece of every third; and drawn pictures, a third as many as
-    photographs. A network that learns from all of them keeps flat colour flat and knows what a filter makes of noise.
+    Every photograph, at most about `SIDE` pixels a side, and made still smaller, where detail is denser; a noisy piece of
+    every third; and drawn pictures, a third as many as photographs. A network that learns from all of them keeps flat
+    colour flat and knows what a filter makes of noise.
     """
     named = sorted(by_stem(photographs, "their training pictures would have one name").items())
     for number, (name, path) in enumerate(named):
-        picture = reduced(read_rgb(path))
+        photograph = read_rgb(path)
+        picture = reduced(photograph)
         yield name, picture
+        yield f"{name}_smaller", reduced(photograph, 1)
         if number % 3 == 0:
             yield f"{name}_noisy", noisy(picture, number)
         progress(number + 1, len(named))
@@ -40,9 +43,9 @@ def training_pictures(
         yield f"drawn_{kind}_{number}", draw(kind, SMALL, number)
 
 
-def reduced(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Made smaller by a whole factor, so that no side is much over `SIDE` pixels."""
-    factor = max(1, round(max(picture.shape[:2]) / SIDE))
+def reduced(picture: NDArray[np.uint8], further: int = 0) -> NDArray[np.uint8]:
+    """Made smaller by a whole factor, so that no side is much over `SIDE` pixels, or by a factor that is higher."""
+    factor = max(1, round(max(picture.shape[:2]) / SIDE)) + further
     return np.asarray(Image.fromarray(picture).reduce(factor))
 
 

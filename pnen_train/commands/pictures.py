@@ -20,7 +20,7 @@ from .options import THERE
 def command(photographs: tuple[Path, ...], folder: Path) -> None:
     """Make training pictures of PHOTOGRAPHS (files or folders) in the new folder OUT.
 
-    The photographs reduced to 512 pixels, noisy pieces of some, and drawn pictures: flat colour, gradients, text, line
+    The photographs reduced to 512 pixels and to two thirds or half of that, noisy pieces of some, and drawn pictures: flat colour, gradients, text, line
     art, screenshots. The bundled networks were trained on such a folder.
     """
     if folder.is_dir() and any(folder.iterdir()):
