@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .noise import Noise
 from .targets import Pair
 
 Images = Sequence[tuple[Tensor, Tensor]]  # inputs and targets, each (H, W, C), on the device that trains
@@ -32,7 +33,7 @@ def batch_of(
     seed: int,
     step: int,
     *,
-    noise: float = 0,
+    noise: Noise | None = None,
     strengths: Sequence[float] = (),
     rank: int = 0,
     processes: int = 1,
@@ -41,23 +42,23 @@ def batch_of(
 
     Images are drawn uniformly, then a place in them; input and target are flipped with probability 1/2 and turned by
     k·90 degrees alike. Targets were made from whole images, so the filter's view never ends at the edge of a patch.
-    Gaussian noise of this σ, in 8-bit levels, is drawn anew for every batch and added to the inputs, not clipped.
-    Of several processes each takes its share; together they hold the batch of one.
+    `noise` is drawn anew for every batch and added to the inputs. Of several processes each takes its share; together
+    they hold the batch of one.
 
     Where the images have targets of several `strengths`, one of them is drawn for each patch, or two that meet at a
     line, so that a network learns to change its strength within a picture; their maps, (batch / processes, 1, crop,
-    crop), come third.
+    crop), come third, and so do those of σ where noise varies.
     """
     random = np.random.default_rng((seed, step))
     places = [_place(images, crop, random) for _ in range(batch)]
-    drawn = [_strengths(len(strengths), crop, random) for _ in range(batch if strengths else 0)]
+    drawn = [_strengths(len(strengths), crop, random) for _ in range(0 if noise or not strengths else batch)]
     patches = [_patch(images, crop, *place) for place in places[rank::processes]]
     inputs, targets = (torch.stack(part) for part in zip(*patches, strict=True))
+    if noise:
+        inputs, targets, *maps = noise.on_batch(inputs, random, slice(rank, None, processes), batch)
+        return to_tensor(inputs), to_tensor(targets), *(part.permute(0, 3, 1, 2) for part in maps)
     if strengths:
         return _at_strengths(inputs, targets, drawn[rank::processes], strengths)
-    if noise:
-        added = random.normal(0, noise / 255, (batch, *inputs.shape[1:]))[rank::processes]
-        inputs = inputs.double() / 255 + torch.from_numpy(added).to(inputs.device)
     return to_tensor(inputs), to_tensor(targets)
 
 

@@ -19,13 +19,12 @@ from pnen_runtime.errors import CheckpointError, PnenError, UsageError
 from .checkpoint import Checkpoint, load_checkpoint
 from .config import Data, Optimiser, Recipe, Run
 from .device import put
-from .filters import STRENGTH
 from .models import build
 from .models.ceilnet import CEILNet
 from .muon import Muon
 from .schedule import Schedule
 from .targets import Pair
-from .tasks import channels_of, resolve_target, strengths_of
+from .tasks import channels_of, resolve_target, strength_setting, strengths_of
 from .versions import versions
 
 log = logging.getLogger("pnen")
@@ -172,7 +171,7 @@ def _begin_with(model: nn.Module, recipe: Recipe) -> str:
     start = found.model()
     if getattr(start.config, "strengths", ()) and not getattr(model.config, "strengths", ()):
         task = found.training["task"]
-        start = start.at(task[STRENGTH[task["filter"]]])  # type: ignore[operator]
+        start = start.at(task[strength_setting(task)])  # type: ignore[operator]
     if start.config != model.config:
         own, other = ({"kind": type(net).__name__, **asdict(net.config)} for net in (model, start))  # type: ignore[call-overload]
         differ = [f"{key} {was} and not {other.get(key)}" for key, was in own.items() if other.get(key) != was]

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from .config import Optimiser
 from .data import Images, batch_of
 from .device import computes_in_bf16
-from .filters import STRENGTH
 from .loss import training_loss
 from .processes import ALONE, Processes
 from .state import State
+from .tasks import noise_of, strength_setting
 
 log = logging.getLogger("pnen")
 
@@ -54,7 +54,7 @@ def objective_of(state: State, device: torch.device, processes: Processes = ALON
                     state.training["precision"], precision)  # fmt: skip
     state.training["precision"] = precision
     target = state.recipe.target
-    usual = target[STRENGTH[target["filter"]]] if target.get("strengths") else 1.0
+    usual = target[strength_setting(target)] if target.get("strengths") else 1.0
     objective: nn.Module = Objective(state.model, state.recipe.optimiser, bf16, usual)
     objective = processes.share(objective)
     if run.compile:
@@ -68,8 +68,7 @@ def train_step(
     """One step of the optimiser. Returns the loss and the mean square error of the final image, still on the device."""
     recipe, settings = state.recipe, state.recipe.optimiser
     crop, batch = recipe.data.at(state.step, settings.steps)
-    noise = recipe.target.get("noise", 0)
-    drawn = batch_of(images, crop, batch, recipe.run.seed, state.step, noise=noise,
+    drawn = batch_of(images, crop, batch, recipe.run.seed, state.step, noise=noise_of(recipe.target),
                      strengths=recipe.target.get("strengths", ()), rank=processes.rank,
                      processes=processes.count)  # fmt: skip
     rate = state.schedule.rate(state.step)

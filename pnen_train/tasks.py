@@ -13,8 +13,9 @@ from pnen_runtime.errors import UsageError
 
 from .filters import STRENGTH, resolve
 from .metrics import levels
+from .noise import Noise
 from .parallel import Progress, in_parallel
-from .pictures import read_grey, read_luma
+from .pictures import read_grey, read_luma, read_picture
 from .targets import SMALLEST, Maker, Pair, load_pairs
 
 Load = Callable[[Sequence[Path], int, Progress | None], list[Pair]]  # paths, least pixels a side → pairs
@@ -33,6 +34,7 @@ class Task:
     nothing: Callable[[NDArray[Any]], NDArray[Any]] = lambda image: image  # what doing nothing gives
     nothing_name: str = "doing nothing"
     strengths: tuple[float, ...] = ()  # of the targets that an adjustable network is trained on
+    usual: float | None = None  # strength of what is scored, where an adjustable network makes no such targets
 
 
 def task_of(target: Mapping[str, Any], ready: Path | None = None) -> Task:
@@ -43,8 +45,8 @@ def task_of(target: Mapping[str, Any], ready: Path | None = None) -> Task:
     target = resolve_target(target)
     if ready is not None and "filter" not in target:
         raise UsageError(f"{ready}: ready targets are for smoothing; a {' '.join(target)} task makes its own")
-    if "noise" in target:
-        return _denoising(target["noise"])
+    if noise := noise_of(target):
+        return _denoising(noise, target["noise"] if "strengths" in target else None)
     if "scale" in target:
         return _super_resolution(target["scale"])
     name, strengths = target.pop("filter"), target.pop("strengths", ())
@@ -62,21 +64,34 @@ def of_strength(target: Mapping[str, Any], strength: float | None = None) -> dic
     """The resolved target of one strength; by default the one that an adjustable network takes where none is asked."""
     target = resolve_target(target)
     target.pop("strengths", None)
-    return target if strength is None else target | {STRENGTH[target["filter"]]: strength}
+    return target if strength is None else target | {strength_setting(target): strength}
 
 
-def at_each_strength(pairs: Sequence[Pair], strengths: Sequence[float]) -> dict[float | None, list[Pair]]:
-    """Pairs with the targets of several strengths taken apart; those of one strength are under None."""
-    if not strengths:
-        return {None: list(pairs)}
-    return {s: [(image, targets[i]) for image, targets in pairs] for i, s in enumerate(strengths)}
+def strength_setting(target: Mapping[str, Any]) -> str:
+    """The setting of a resolved target that says how strong it is: a filter's own, or σ of noise."""
+    return STRENGTH[target["filter"]] if "filter" in target else "noise"
+
+
+def noise_of(target: Mapping[str, Any]) -> Noise | None:
+    """The noise of a resolved target; None where it is of another kind."""
+    if "noise" not in target:
+        return None
+    return Noise(target["noise"], tuple(target.get("strengths", ())), target.get("colour", False))
+
+
+def at_each_strength(pairs: Sequence[Pair], task: Task) -> dict[float | None, list[Pair]]:
+    """Pairs with the targets of several strengths taken apart; those of one strength are under it, or under None."""
+    if not task.strengths:
+        return {task.usual: list(pairs)}
+    return {s: [(image, targets[i]) for image, targets in pairs] for i, s in enumerate(task.strengths)}
 
 
 def resolve_target(target: Mapping[str, Any]) -> dict[str, Any]:
     """{"filter": name, and all its settings}, {"noise": σ in 8-bit levels} or {"scale": factor}; by default L0.
 
-    `strengths` beside a filter are those of the targets that an adjustable network learns from; the filter's own
-    setting is then the default strength.
+    `strengths` beside a filter are those of the targets that an adjustable network learns from, beside noise the least
+    and the most σ; the filter's own setting, or σ, is then the default strength. `colour` beside noise is for pictures
+    in RGB of 8 bits; without it they are grey.
 
     Raises UsageError for what is none of them.
     """
@@ -84,10 +99,15 @@ def resolve_target(target: Mapping[str, Any]) -> dict[str, Any]:
     if len(named) > 1:
         raise UsageError(f"expected one of {', '.join(NAMED_BY)} in [target], got {' and '.join(named)}")
     if named in (["noise"], ["scale"]):
-        if len(target) > 1:
-            other = next(key for key in target if key not in named)
-            raise UsageError(f'unknown setting "{other}" in [target] beside {named[0]}, which has no settings')
-        return {named[0]: _number(named[0], target[named[0]])}
+        known = [*named, *(("strengths", "colour") if named == ["noise"] else ())]
+        if other := next((key for key in target if key not in known), None):
+            has = f"which has {' and '.join(known[1:])} alone" if known[1:] else "which has no settings"
+            raise UsageError(f'unknown setting "{other}" in [target] beside {named[0]}, {has}')
+        result = {named[0]: _number(named[0], target[named[0]])}
+        if type(target.get("colour", False)) is not bool:
+            raise UsageError(f"expected colour in [target] to be true or false, got {target['colour']!r}")
+        result |= {"colour": True} if target.get("colour") else {}
+        return result | ({"strengths": _strengths(result, target["strengths"])} if target.get("strengths") else {})
     name = target.get("filter", "l0")
     if not isinstance(name, str):
         raise UsageError(f"expected filter in [target] to be a text, got {name!r}")
@@ -98,10 +118,13 @@ def resolve_target(target: Mapping[str, Any]) -> dict[str, Any]:
 
 def _strengths(target: Mapping[str, Any], values: Any) -> list[float]:
     """Of the targets, from the least to the most; UsageError where they are no such list with the default inside."""
-    own = STRENGTH[target["filter"]]
-    numbers = isinstance(values, (list, tuple)) and all(type(value) in (int, float) and value > 0 for value in values)
-    if not numbers or len(values) < 2 or sorted(set(values)) != list(values):
-        raise UsageError(f"expected strengths in [target] to be a list of numbers above 0 that rise, got {values!r}")
+    own, noise = strength_setting(target), "noise" in target
+    numbers = isinstance(values, (list, tuple)) and all(
+        type(value) in (int, float) and (value > 0 or (noise and value == 0)) for value in values
+    )
+    if not numbers or len(values) < 2 or sorted(set(values)) != list(values) or (noise and len(values) > 2):
+        wanted = "two numbers from 0 that rise" if noise else "a list of numbers above 0 that rise"
+        raise UsageError(f"expected strengths in [target] to be {wanted}, got {values!r}")
     if not values[0] <= target[own] <= values[-1]:
         raise UsageError(f"expected {own} in [target], which is the default, to be from {values[0]} to {values[-1]}, "
                          f"as the strengths are, got {target[own]}")  # fmt: skip
@@ -115,8 +138,8 @@ def strengths_of(target: Mapping[str, Any]) -> tuple[float, ...]:
 
 
 def channels_of(target: Mapping[str, Any]) -> int:
-    """Of the images of a resolved target: smoothing is in RGB, the other tasks are in grey."""
-    return 3 if "filter" in target else 1
+    """Of the images of a resolved target: smoothing is in RGB, the other tasks are in grey if not in colour."""
+    return 3 if "filter" in target or target.get("colour") else 1
 
 
 def _number(key: str, value: Any) -> Any:
@@ -127,25 +150,18 @@ def _number(key: str, value: Any) -> Any:
     raise UsageError(f"expected {key} in [target] to be {wanted}, got {value!r}")
 
 
-def _denoising(sigma: float) -> Task:
+def _denoising(noise: Noise, usual: float | None) -> Task:
+    read = read_picture if noise.colour else read_grey
+
     def training(paths: Sequence[Path], smallest: int, progress: Progress | None) -> list[Pair]:
-        return [(clean, clean) for clean in in_parallel(lambda path: read_grey(path, smallest), paths, progress)]
+        return [(clean, clean) for clean in in_parallel(lambda path: read(path, smallest), paths, progress)]
 
     def scored(paths: Sequence[Path], smallest: int, progress: Progress | None) -> list[Pair]:
         pairs = training(paths, smallest, progress)
-        return add_noise([clean for clean, _ in pairs], [path.parent for path in paths], sigma)
+        return noise.on([clean for clean, _ in pairs], [path.parent for path in paths])
 
-    return Task("grey pictures", 1, training, scored, nothing_name="doing nothing (noisy)")
-
-
-def add_noise(images: Sequence[NDArray[np.uint8]], sets: Sequence[Path], sigma: float) -> list[Pair]:
-    """Noisy float images in [0, 1], neither clipped nor rounded, and the clean ones.
-
-    The noise of each set (a folder) starts anew from seed 0 and goes on from image to image, as in the authors' code.
-    """
-    draws = {folder: np.random.RandomState(0) for folder in sets}
-    noise = [draws[folder].normal(0, sigma / 255, image.shape) for image, folder in zip(images, sets, strict=True)]
-    return [((image / 255 + own).astype(np.float32), image) for image, own in zip(images, noise, strict=True)]
+    name, channels = ("pictures", 3) if noise.colour else ("grey pictures", 1)
+    return Task(name, channels, training, scored, nothing_name="doing nothing (noisy)", usual=usual)
 
 
 def _super_resolution(scale: int) -> Task:

@@ -178,7 +178,7 @@ def note(
 
 def at_scored_strengths(validation: Sequence[Pair], task: Task) -> dict[float | None, list[Pair]]:
     """The pairs of the least, middle and most strength that a run is scored at; of one strength, under None."""
-    apart = at_each_strength(validation, task.strengths)
+    apart = at_each_strength(validation, task)
     known = list(apart)
     return {known[place]: apart[known[place]] for place in (0, len(known) // 2, -1)}
 

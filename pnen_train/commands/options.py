@@ -8,10 +8,9 @@ import click
 
 from pnen_runtime.errors import UsageError
 
-from ..filters import STRENGTH
 from ..progress import bar
 from ..targets import SMALLEST, Pair
-from ..tasks import Load, Task, of_strength, task_of
+from ..tasks import Load, Task, of_strength, strength_setting, strengths_of, task_of
 
 THERE = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -47,7 +46,8 @@ def task_learnt(training: Mapping[str, Any], ready: Path | None = None) -> Task:
     return task_of(training.get("task") or {}, ready)
 
 
-EVALUATED = {"l0": (0.002, 0.004, 0.02, 0.093, 0.2)}  # the strengths of Fan et al. 2018, "Decoupled learning"
+# Strengths of Fan et al. 2018, "Decoupled learning", and those that denoisers are usually compared at
+EVALUATED = {"l0": (0.002, 0.004, 0.02, 0.093, 0.2), "noise": (15, 25, 50)}
 
 
 def scored_tasks(
@@ -55,13 +55,13 @@ def scored_tasks(
 ) -> dict[float | None, Task]:
     """The task of each strength at which a checkpoint with this record is scored; one of one strength is under None."""
     learnt = task_learnt(training, ready)
-    if not learnt.strengths:
+    if not (training.get("task") or {}).get("strengths"):
         if strengths:
             raise UsageError("the network knows one strength; leave out --strengths")
         return {None: learnt}
     task = training["task"]
-    usual = task[STRENGTH[task["filter"]]]
-    asked = strengths or EVALUATED.get(task["filter"], (learnt.strengths[0], usual, learnt.strengths[-1]))
+    least, most = strengths_of(task)
+    asked = strengths or EVALUATED.get(task.get("filter", "noise"), (least, task[strength_setting(task)], most))
     return {strength: task_of(of_strength(task, strength)) for strength in asked}
 
 

@@ -10,11 +10,10 @@ from pnen_runtime.commands import Command
 from ..checkpoint import load_checkpoint, save_checkpoint
 from ..device import pick_device, put
 from ..evaluate import network_smoother
-from ..filters import STRENGTH
 from ..progress import bar
 from ..study import TILES, recommended, study
 from ..targets import find_images, spread
-from ..tasks import of_strength, task_of
+from ..tasks import of_strength, strength_setting, task_of
 from .options import device, file_to_write, images, model, pairs_of, task_learnt
 
 
@@ -38,9 +37,9 @@ def command(
     found, place = load_checkpoint(checkpoint), pick_device(device)
     network = put(found.model(), place)
     task, strength = task_learnt(found.training), None
-    if task.strengths:
+    if found.training["task"].get("strengths"):
         one = of_strength(found.training["task"], strength_asked)
-        task, strength = task_of(one), one[STRENGTH[one["filter"]]]
+        task, strength = task_of(one), one[strength_setting(one)]
     pairs = pairs_of(task.scored, task.name, spread(find_images(images), limit))
     with bar("tiles", len(TILES)) as advance:
         smoother = partial(network_smoother, network, device=place, strength=strength)

@@ -36,6 +36,7 @@ def test_noise_is_of_a_known_strength_and_seeded():
 
 def test_photographs_are_reduced_by_whole_factors():
     assert reduced(np.zeros((1024, 683, 3), np.uint8)).shape == (512, 342, 3)
+    assert reduced(np.zeros((1024, 683, 3), np.uint8), 1).shape == (342, 228, 3)
     assert reduced(np.zeros((481, 321, 3), np.uint8)).shape == (481, 321, 3)
 
 
@@ -47,7 +48,11 @@ def test_the_command_makes_a_folder_to_train_on(photo, tmp_path):
     result = CliRunner().invoke(main, ["pictures", *call])
     assert result.exit_code == 0, result.output
     names = sorted(path.stem for path in (tmp_path / "out").iterdir())
-    assert names == ["astronaut", "astronaut_noisy", "chelsea", "coffee", "drawn_flat_0", "rocket", "rocket_noisy"]
-    assert "written: 7 pictures" in result.output
+    four = ["astronaut", "chelsea", "coffee", "rocket"]
+    clean = sorted(four + [f"{name}_smaller" for name in four])
+    assert names == sorted([*clean, "astronaut_noisy", "rocket_noisy", "drawn_flat_0"])
+    assert "written: 11 pictures" in result.output
+    alone = CliRunner().invoke(main, ["pictures", call[0], str(tmp_path / "clean"), "--clean"])
+    assert alone.exit_code == 0 and sorted(path.stem for path in (tmp_path / "clean").iterdir()) == clean
     again = CliRunner().invoke(main, ["pictures", *call])
     assert again.exit_code == 2 and "expected a new folder" in again.output

@@ -11,6 +11,7 @@ from torch import nn
 from pnen_runtime.errors import UsageError
 from pnen_train.checkpoint import load_checkpoint
 from pnen_train.data import batch_of, on_device
+from pnen_train.noise import Noise
 from pnen_train.processes import Processes
 
 CPU = torch.device("cpu")
@@ -54,7 +55,7 @@ def test_two_processes_give_the_run_of_one_also_over_a_stop_and_only_the_first_s
 
 def test_the_shares_of_all_processes_are_the_batch_of_one(pairs):
     images = on_device(pairs, CPU)
-    for noise in (0, 25):
+    for noise in (None, Noise(25), Noise(25, (0.0, 50.0)), Noise(25, (0.0, 50.0), colour=True)):
         whole = batch_of(images, 16, 6, 3, 8, noise=noise)
         shares = [batch_of(images, 16, 6, 3, 8, noise=noise, rank=rank, processes=3) for rank in range(3)]
         for part, parts in zip(whole, zip(*shares, strict=True), strict=True):

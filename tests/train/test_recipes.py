@@ -12,6 +12,7 @@ from pnen_train.data import on_device
 from pnen_train.models import count_parameters
 from pnen_train.state import State, build_network
 from pnen_train.step import objective_of, train_step
+from pnen_train.tasks import channels_of
 
 NAMES = sorted(path.stem for path in RECIPES.glob("*.toml"))
 TABLES = {
@@ -31,8 +32,8 @@ def pair(channels):
 def test_every_recipe_trains(name):
     recipe = read_recipe(name, ["run.compile=false"])  # which takes half a minute
     recipe = replace(recipe, data=Data(crop=16, batch=2))
-    image, target = pair(3 if "filter" in recipe.target else 1)
-    if strengths := recipe.target.get("strengths"):
+    image, target = pair(channels_of(recipe.target))
+    if (strengths := recipe.target.get("strengths")) and "filter" in recipe.target:
         target = np.stack([target] * len(strengths))
     pairs = [(image, target)]
     state = State.fresh(recipe, pairs, torch.device("cpu"))

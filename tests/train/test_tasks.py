@@ -15,8 +15,9 @@ from pnen_runtime.errors import ImageError, UsageError
 from pnen_train.data import batch_of, on_device
 from pnen_train.evaluate import evaluate, network_smoother
 from pnen_train.metrics import psnr
+from pnen_train.noise import Noise
 from pnen_train.targets import find_images
-from pnen_train.tasks import add_noise, lower, task_of
+from pnen_train.tasks import lower, task_of
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_denoising_is_in_the_grey_of_bt601(images, photo):
 @settings(max_examples=20)
 def test_training_noise_is_gaussian_of_this_sigma_and_neither_clipped_nor_rounded(sigma, seed, step):
     black = np.zeros((40, 44, 1), np.uint8)
-    inputs, targets = batch_of(on_device([(black, black)], CPU), 32, 16, seed, step, noise=sigma)
+    inputs, targets = batch_of(on_device([(black, black)], CPU), 32, 16, seed, step, noise=Noise(sigma))
     levels = 255 * inputs.double()
     assert inputs.dtype == torch.float32 and not targets.any()
     assert levels.mean().abs() < 5 * sigma / 128 and levels.std() == pytest.approx(sigma, rel=0.03)
@@ -52,15 +53,16 @@ def test_training_noise_is_gaussian_of_this_sigma_and_neither_clipped_nor_rounde
 
 
 def test_noise_is_new_in_every_batch_and_the_same_for_the_same_seed_and_step(flat):
-    one, same = (batch_of(on_device(flat, CPU), 16, 4, 3, 8, noise=25)[0] for _ in range(2))
+    one, same = (batch_of(on_device(flat, CPU), 16, 4, 3, 8, noise=Noise(25))[0] for _ in range(2))
     assert torch.equal(one, same)
-    others = [batch_of(on_device(flat, CPU), 16, 4, seed, step, noise=25)[0] for seed, step in ((3, 9), (4, 8))]
+    others = [batch_of(on_device(flat, CPU), 16, 4, seed, step, noise=Noise(25))[0] for seed, step in ((3, 9), (4, 8))]
     assert not any(torch.equal(one, other) for other in others)
     assert not torch.equal(one[0], one[1])
 
 
 def test_noise_leaves_the_choice_of_patches_alone(pairs):
-    plain, noisy = (batch_of(on_device(pairs, CPU), 16, 4, 0, 5, noise=noise) for noise in (0, 25))
+    clean = on_device([(image, image) for image, _ in pairs], CPU)
+    plain, noisy = (batch_of(clean, 16, 4, 0, 5, noise=noise) for noise in (None, Noise(25)))
     assert torch.equal(plain[1], noisy[1])
     assert (noisy[0] - plain[0]).std() == pytest.approx(25 / 255, rel=0.1)
 
@@ -68,7 +70,7 @@ def test_noise_leaves_the_choice_of_patches_alone(pairs):
 def test_test_noise_is_that_of_numpys_seed_0_for_each_set(tmp_path):
     images = [np.full((20, 24, 1), level, np.uint8) for level in (0, 100, 250)]
     sets = [tmp_path / "one", tmp_path / "two", tmp_path / "one"]
-    found = add_noise(images, sets, 25)
+    found = Noise(25).on(images, sets)
     np.random.seed(0)  # as the authors' script has it
     first, third = (np.random.normal(0, 25 / 255, (20, 24)) for _ in range(2))
     for (noisy, clean), image, noise in zip(found, images, (first, first, third), strict=True):

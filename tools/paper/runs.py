@@ -11,10 +11,10 @@ import torch
 from pnen_runtime.errors import CheckpointError
 from pnen_train.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from pnen_train.config import SECTIONS
-from pnen_train.filters import STRENGTH
 from pnen_train.models import MODELS, build, config_of, count_parameters
 from pnen_train.models.pnb import PyramidNonLocal
 from pnen_train.models.presets import PRESETS
+from pnen_train.tasks import strength_setting
 
 from .published import Table
 
@@ -69,7 +69,7 @@ class TrainedRun:
         """To be applied to pictures; an adjustable one at its default strength."""
         made, task = self.checkpoint.model(), self.training.get("task", {})
         if getattr(made.config, "strengths", ()):
-            return made.at(task[STRENGTH[task["filter"]]])  # type: ignore[operator]
+            return made.at(task[strength_setting(task)])  # type: ignore[operator]
         return made
 
     @property
