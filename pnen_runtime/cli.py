@@ -25,7 +25,7 @@ from .image import full_scale, read_image, result_mode, take_apart, write_image
 from .info import list_models
 from .photo import SUFFIXES, take_any_size
 from .smoother import MEMORY_MB, Smoother
-from .strength import from_mask, wanted_strength
+from .strength import estimated, estimates, from_mask, wanted_strength
 from .tiles import Progress
 from .upscaler import Upscaler
 
@@ -39,6 +39,16 @@ def parse_tile(text: str) -> int | Literal["whole"]:
     if not text.isdecimal():
         raise click.BadParameter(f'expected a number of pixels or "whole", got {text!r}')
     return int(text)
+
+
+def parse_strength(_ctx: click.Context, _option: click.Parameter, text: str | None) -> float | str | None:
+    """`--strength`: a number, or "auto"."""
+    if text is None or text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise click.BadParameter(f'expected a number, or "auto" with a denoiser, got {text!r}') from None
 
 
 def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
@@ -57,8 +67,9 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
     "--tile", metavar="PIXELS|whole", type=parse_tile, help="Tile size instead of the one that the model recommends."
 )
 @click.option("--step", metavar="PIXELS", type=click.IntRange(min=1), help="From one tile to the next.")
-@click.option("--strength", metavar="NUMBER", type=float, help="Of an adjustable model, in the unit of what it "
-              "imitates: for L0 its λ, 0.002 to 0.2.  [default: the model's]")  # fmt: skip
+@click.option("--strength", metavar="NUMBER|auto", callback=parse_strength, help="Of an adjustable model, in the unit "
+              "of what it imitates: for L0 its λ, 0.002 to 0.2; for a denoiser σ in 8-bit levels, 0 to 50.  [default: "
+              "the model's; of a denoiser auto, estimated from each picture]")  # fmt: skip
 @click.option("--strength-map", "mask", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="A grey picture of the same size: the weakest where it is black, --strength where it is "
               "white.")  # fmt: skip
@@ -93,7 +104,7 @@ def smooth(
     source: Path,
     target: Path,
     model: str,
-    strength: float | None,
+    strength: float | str | None,
     mask: Path | None,
     mix: float,
     force: bool,
@@ -114,6 +125,8 @@ def smooth(
         runs = Upscaler(smoother) if "scale" in smoother.card.task else smoother
         if mask is not None:
             wanted["strength"] = read_strength_map(mask, strength, smoother.card)
+        elif estimates(smoother.card, strength):
+            wanted["strength"] = "auto"
         elif strength is not None:
             wanted["strength"] = wanted_strength(smoother.card, strength, 0, 0)
         if source.is_dir():
@@ -143,6 +156,10 @@ def smooth_file(
     try:
         image, scale = read_image(picture), getattr(smoother, "scale", 1)
         check_format(output, result_mode(image), image.width * scale, image.height * scale)
+        told = ""
+        if isinstance(wanted.get("strength"), str):
+            wanted = wanted | {"strength": estimated(smoother.card, take_apart(image, minimum_side=1).frames)}
+            told = f"  strength {wanted['strength']:.1f}, estimated"
         result = smoother.run(image, **wanted, progress=progress)
         write_image(output, result)
     except ImageError as error:
@@ -154,10 +171,10 @@ def smooth_file(
         raise ImageError(f"{where}: {error.strerror or error}") from error
     seconds = time.perf_counter() - began
     peak = peak_bytes_so_far() / 1e6
-    return f"{picture} -> {output}  {result.width}x{result.height} in {seconds:.1f} s, peak {peak:.0f} MB"
+    return f"{picture} -> {output}  {result.width}x{result.height} in {seconds:.1f} s, peak {peak:.0f} MB{told}"
 
 
-def read_strength_map(mask: Path, strength: float | None, card: Card) -> np.ndarray:
+def read_strength_map(mask: Path, strength: float | str | None, card: Card) -> np.ndarray:
     """(H, W) strengths from a grey picture, for a model of this card."""
     most = wanted_strength(card, strength, 0, 0)
     if most is None:

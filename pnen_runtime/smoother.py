@@ -128,7 +128,8 @@ class Smoother:
             Grey is smoothed as RGB, and its luma (ITU-R BT.601) comes back; alpha passes through. On a GPU also a CUDA
             array of these shapes and types (`__cuda_array_interface__` or DLPack); its floats are clipped to [0, 1].
         strength : of an adjustable model, a number or an (H, W) array of numbers within the range of its card, in the
-            unit of what it imitates (λ of L0); by default the card's. With a CUDA array also a CUDA array (H, W).
+            unit of what it imitates (λ of L0); by default the card's. With a CUDA array also a CUDA array (H, W). Of a
+            denoiser σ in 8-bit levels, or "auto", its default: estimated from the picture, which the log tells.
         mix : 0 gives the image back, 1 the network's result, between them a blend of the two
         progress : called after each tile with the tiles done and the tiles in all
 
@@ -155,7 +156,7 @@ class Smoother:
         on_gpu = not isinstance(picture.frames, np.ndarray)
         wanted: Any = map_on_gpu(self.card, strength, height, width, on_gpu)
         if wanted is None:
-            wanted = wanted_strength(self.card, strength, height, width)
+            wanted = wanted_strength(self.card, strength, height, width, picture.frames)
         plan = self._plan(height, width)
         smooth_frame = getattr(backend, "smooth_tiled", None) or partial(self._on_host, backend)
         for number, (frame, smooth) in enumerate(zip(picture.frames, picture.smooth, strict=True)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,27 +11,55 @@ from .card import Card
 from .errors import UsageError
 from .image import may_lie_on_gpu
 from .models import adjustable_models
+from .noise import estimate_sigma
 
 if TYPE_CHECKING:
     from .cuda.arrays import CudaArray
 
-Strength = Any  # a number, or an (H, W) array of them
+Strength = Any  # a number, an (H, W) array of them, or for a denoiser "auto"
+log = logging.getLogger("pnen")
 
 
-def wanted_strength(card: Card, strength: Any, height: int, width: int) -> float | np.ndarray | None:
+def estimates(card: Card, strength: Any) -> bool:
+    """Whether this strength, of a denoiser also none at all, means that the picture's noise is to be estimated."""
+    return bool(card.strength) and "noise" in card.task and (strength is None or _is_auto(strength))
+
+
+def estimated(card: Card, frames: Any) -> float:
+    """σ of the noise of (N, H, W, C) frames, the median of theirs, within the card's range.
+
+    UsageError for frames that lie on the GPU.
+    """
+    if not isinstance(frames, np.ndarray):
+        raise UsageError("expected a strength with a CUDA array, σ of the noise in 8-bit levels, which is estimated of "
+                         "pictures on the host only; pass a number")  # fmt: skip
+    sigma = float(np.median([estimate_sigma(frame) for frame in frames]))
+    taken = min(max(sigma, float(card.strength["least"])), float(card.strength["most"]))
+    beyond = "" if taken == sigma else f", the model's limit, for the {sigma:.1f}"
+    log.log(logging.WARNING if sigma > taken else logging.INFO, "strength %.1f%s estimated", taken, beyond)
+    return taken
+
+
+def wanted_strength(
+    card: Card, strength: Any, height: int, width: int, frames: Any = None
+) -> float | np.ndarray | None:
     """What the network is given: a number or an (H, W) float32 map; None where the model has one strength.
 
+    A denoiser that is told none, or "auto", gets what the (N, H, W, C) frames seem to need, or without them its card's.
     Raises UsageError for a strength outside the card's range, a map of another size than the picture's, and any other
     strength than its own for a model that has one.
     """
     if not card.strength:
         _refuse_another(card, strength)
         return None
+    if estimates(card, strength):
+        return float(card.strength["default"]) if frames is None else estimated(card, frames)
     if strength is None:
         return float(card.strength["default"])
     values = np.asarray(strength)
     if values.dtype.kind not in "fiu" or values.ndim not in (0, 2):
-        raise UsageError(f"expected strength to be a number or an (H, W) array of numbers, got {strength!r:.60}")
+        hint = '; "auto" is for denoisers' if _is_auto(strength) else ""
+        raise UsageError(f"expected strength to be a number or an (H, W) array of numbers, got {strength!r:.60}{hint}")
     if values.ndim == 2 and values.shape != (height, width):
         raise UsageError(f"expected a strength for every pixel of {width}x{height}, got a map of "
                          f"{values.shape[1]}x{values.shape[0]}; resize it")  # fmt: skip
@@ -76,6 +105,10 @@ def batch_strength(card: Card, shape: tuple[int, ...], strength: np.ndarray | No
     if strength.shape != wanted:
         raise UsageError(f"expected strengths of shape {wanted} with a batch of shape {shape}, got {strength.shape}")
     return np.ascontiguousarray(strength, np.float32)
+
+
+def _is_auto(strength: Any) -> bool:
+    return isinstance(strength, str) and strength == "auto"
 
 
 def _refuse_another(card: Card, strength: Any) -> None:

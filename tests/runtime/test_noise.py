@@ -1,0 +1,84 @@
+"""How much noise a picture has, and a denoiser that is told nothing."""
+
+import numpy as np
+import pytest
+import skimage.data
+
+from pnen_runtime import strength as strengths
+from pnen_runtime.card import Card
+from pnen_runtime.errors import UsageError
+from pnen_runtime.noise import estimate_sigma
+from pnen_runtime.strength import wanted_strength
+
+DENOISER = Card(
+    network="pnen",
+    task={"noise": 25, "colour": True, "strengths": [0, 50]},
+    strength={"least": 0, "most": 50, "default": 25, "unit": "σ of the noise in 8-bit levels", "scale": "linear"},
+)
+FILTER = Card(
+    network="pnen",
+    task={"filter": "l0", "strength": 0.02},
+    strength={"least": 0.002, "most": 0.2, "default": 0.02, "unit": "λ", "scale": "log"},
+)
+
+
+def photo(name):
+    return getattr(skimage.data, name)()
+
+
+def noisy(picture, sigma):
+    added = np.random.default_rng(1).normal(0, sigma, picture.shape)
+    return np.clip(np.rint(picture + added), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])
+@pytest.mark.parametrize("sigma", [10, 25, 50])
+def test_sigma_of_a_noisy_photograph_is_found(name, sigma):
+    assert estimate_sigma(noisy(photo(name), sigma)) == pytest.approx(sigma, rel=0.12, abs=1)
+
+
+def test_flat_colour_and_clean_photographs_have_little():
+    assert estimate_sigma(np.full((64, 64, 3), 128, np.uint8)) < 1e-9
+    assert estimate_sigma(photo("coffee")) < 7
+    assert estimate_sigma(noisy(np.full((64, 64, 3), 128), 20)) == pytest.approx(20, rel=0.1)
+
+
+def test_black_and_white_parts_do_not_hide_it():
+    flat = np.full((256, 256, 1), 128)
+    flat[:, :96], flat[:, -96:] = 0, 255
+    assert estimate_sigma(noisy(flat, 30)) == pytest.approx(30, rel=0.1)
+
+
+def test_types_and_sizes_make_no_difference():
+    eight = noisy(photo("chelsea"), 25)[:80, :80]
+    expected = estimate_sigma(eight)
+    assert estimate_sigma(eight.astype(np.uint16) * 257) == pytest.approx(expected, rel=1e-4)
+    assert estimate_sigma(eight.astype(np.float32) / 255) == pytest.approx(expected, rel=1e-4)
+    assert estimate_sigma(eight[:16, :16]) == pytest.approx(25, rel=0.4)
+    large = noisy(np.full((1500, 1700, 1), 100), 12)
+    assert estimate_sigma(large) == pytest.approx(12, rel=0.05)
+
+
+@pytest.mark.parametrize("asked", [None, "auto"])
+def test_a_denoiser_that_is_told_nothing_looks_at_the_picture(asked, caplog):
+    caplog.set_level("INFO", "pnen")
+    frames = np.stack([noisy(np.full((64, 64, 3), 128), sigma) for sigma in (10, 20, 20)])
+    assert wanted_strength(DENOISER, asked, 64, 64, frames) == pytest.approx(20, rel=0.1)
+    assert "estimated" in caplog.text
+    assert wanted_strength(DENOISER, 7, 64, 64, frames) == 7
+
+
+def test_more_noise_than_the_model_knows_is_told(caplog):
+    frames = np.random.default_rng(0).integers(0, 2, (1, 64, 64, 1)).astype(np.float32)
+    assert wanted_strength(DENOISER, "auto", 64, 64, frames * 0.8 + 0.1) == 50
+    assert caplog.records[0].levelname == "WARNING" and "limit" in caplog.text
+
+
+def test_auto_is_for_denoisers_and_for_pictures_on_the_host():
+    frames = np.zeros((1, 16, 16, 3), np.uint8)
+    with pytest.raises(UsageError, match='"auto" is for denoisers'):
+        wanted_strength(FILTER, "auto", 16, 16, frames)
+    assert wanted_strength(FILTER, None, 16, 16, frames) == 0.02
+    assert not strengths.estimates(FILTER, None) and strengths.estimates(DENOISER, None)
+    with pytest.raises(UsageError, match="CUDA array"):
+        wanted_strength(DENOISER, None, 16, 16, object())
