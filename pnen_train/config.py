@@ -42,7 +42,9 @@ class Optimiser:
     """The loss, what makes it small, and its rate; the defaults are the paper's for smoothing."""
 
     steps: int = 400_000
-    start: str = ""  # weights to begin with: a bundled name, or a checkpoint from the working folder; "": random ones
+    # Weights to begin with: a bundled name, or a checkpoint from the working folder; "": random ones. A PNEN may have
+    # more stages than they have.
+    start: str = ""
     method: str = "adam"  # "sgd", with a momentum of 0.9; "muon" (see pnen_train.muon), which learns in fewer steps
     learning_rate: float = 5e-4
     schedule: str = "plateau"  # halves the rate when the training loss stops falling; "cosine" takes it to minimum_rate

@@ -23,8 +23,9 @@ from .models import build
 from .models.ceilnet import CEILNet
 from .muon import Muon
 from .schedule import Schedule
+from .start import begin_with
 from .targets import Pair
-from .tasks import channels_of, resolve_target, strength_setting, strengths_of
+from .tasks import channels_of, resolve_target, strengths_of
 from .versions import versions
 
 log = logging.getLogger("pnen")
@@ -54,7 +55,7 @@ class State:
         model, run = build_network(recipe), recipe.run
         record = {"task": recipe.target, "crop": recipe.data.crop, "tile": run.tile, "tile_step": run.tile_step}
         if recipe.optimiser.start:
-            record["start"] = {"weights": recipe.optimiser.start, "sha256": _begin_with(model, recipe)}
+            record["start"] = {"weights": recipe.optimiser.start, "sha256": begin_with(model, recipe.optimiser.start)}
         model = put(model, device)
         return cls(recipe, model, _optimiser(recipe, model), Schedule(recipe.optimiser), _sha256(pairs),
                    record | _circumstances(recipe, pairs, device), _average_of(model, recipe))  # fmt: skip
@@ -160,25 +161,6 @@ def build_network(recipe: Recipe) -> nn.Module:
     if recipe.optimiser.loss == "ceilnet" and not isinstance(model, CEILNet):
         raise UsageError(f'expected a CEILNet for loss = "ceilnet" in [optimiser], got network {name}')
     return model
-
-
-def _begin_with(model: nn.Module, recipe: Recipe) -> str:
-    """Load the weights that the recipe starts with; their sha256. CheckpointError where they are another network's.
-
-    A network of one strength takes those of an adjustable one as it is at its default strength.
-    """
-    found = load_checkpoint(recipe.optimiser.start)
-    start = found.model()
-    if getattr(start.config, "strengths", ()) and not getattr(model.config, "strengths", ()):
-        task = found.training["task"]
-        start = start.at(task[strength_setting(task)])  # type: ignore[operator]
-    if start.config != model.config:
-        own, other = ({"kind": type(net).__name__, **asdict(net.config)} for net in (model, start))  # type: ignore[call-overload]
-        differ = [f"{key} {was} and not {other.get(key)}" for key, was in own.items() if other.get(key) != was]
-        raise CheckpointError(f"{recipe.optimiser.start}: expected weights to start with of the recipe's own network, "
-                              f"got those of another; it has {', '.join(differ)}")  # fmt: skip
-    model.load_state_dict(start.state_dict())
-    return found.sha256()
 
 
 def _average_of(model: nn.Module, recipe: Recipe) -> nn.Module | None:

@@ -203,6 +203,26 @@ class PNEN(nn.Module):
                 parameter.mul_(factor)
         return made.train(self.training)
 
+    @torch.no_grad()
+    def deepened(self, stages: int) -> "PNEN":
+        """The network with this many stages, more than it has, that gives the same images.
+
+        The further stages begin as the identity behind the last one, each with a copy of its exit; they share its
+        weight in the sum.
+        """
+        made, own = PNEN(replace(self.config, stages=stages)), self.config.stages
+        rest = {name: value for name, value in self.state_dict().items() if name != "output_weights"}
+        made.load_state_dict(rest, strict=False)
+        for stage in range(own, stages):
+            made.exits[stage].load_state_dict(self.exits[-1].state_dict())
+            for branch in (*made.dilated[stage], made.blocks[stage]):  # type: ignore[misc]
+                if not isinstance(branch, nn.Identity):
+                    for parameter in list(branch.modules())[-1].parameters():  # of the convolution that ends it
+                        parameter.zero_()
+        made.output_weights[:own] = self.output_weights
+        made.output_weights[own - 1 :] = self.output_weights[-1] / (stages - own + 1)
+        return made.train(self.training)
+
     def forward(self, x: Tensor, strength: Tensor | None = None) -> tuple[Tensor, ...]:
         # x keeps its type, so that the image passes unrounded where the features are half
         residuals = [residual.to(x.dtype) for residual in self.residuals(x, strength)]

@@ -1,4 +1,4 @@
-"""What a recipe may ask for besides the paper: averaged weights, a warm start, late crops, precision, a deadline."""
+"""What a recipe may ask for besides the paper: averaged weights, late crops, precision, a deadline."""
 
 import json
 import logging
@@ -55,21 +55,6 @@ def test_a_run_with_averaged_weights_keeps_those_and_goes_on_with_its_own(tmp_pa
     ours, theirs = (load_checkpoint(tmp_path / name / "last.pt") for name in ("parts", "whole"))
     assert ours.sha256() == theirs.sha256()
     assert torch.equal(ours.resume["weights"]["entry.weight"], theirs.resume["weights"]["entry.weight"])
-
-
-def test_a_run_begins_with_the_weights_it_is_told_and_records_which(tmp_path, tiny, pairs):
-    first = train(tiny(), pairs[:3], pairs[3:], tmp_path / "first", device="cpu")
-    path = str(tmp_path / "first" / "best.pt")
-    state = State.fresh(tiny(optimiser={"start": path}, run={"seed": 5}), pairs, CPU)
-    best = load_checkpoint(path)
-    for key, weight in state.model.state_dict().items():
-        torch.testing.assert_close(weight, best.weights[key], rtol=0, atol=0)
-    assert state.training["start"] == {"weights": path, "sha256": best.sha256()} and state.step == 0
-    assert "start" not in first.training
-    with pytest.raises(CheckpointError, match="expected weights to start with of the recipe's own network"):
-        State.fresh(tiny(network={"channels": 6}, optimiser={"start": path}), pairs, CPU)
-    with pytest.raises(CheckpointError, match="no such checkpoint"):
-        State.fresh(tiny(optimiser={"start": "nowhere"}), pairs, CPU)
 
 
 def test_the_last_share_of_the_steps_takes_the_late_crops(tiny, pairs, monkeypatch):

@@ -1,0 +1,35 @@
+"""The weights that a run begins with: those of a checkpoint, fitted to the recipe's network."""
+
+from dataclasses import asdict, replace
+
+from torch import nn
+
+from pnen_runtime.errors import CheckpointError
+
+from .checkpoint import load_checkpoint
+from .models.pnen import PNEN
+from .tasks import strength_setting
+
+
+def begin_with(model: nn.Module, weights: str) -> str:
+    """Load the weights of this file, or bundled model, into the network; their sha256.
+
+    A network of one strength takes those of an adjustable one as it is at its default strength, and one of more stages
+    those of fewer: it then gives what they give. CheckpointError where they are another network's.
+    """
+    found = load_checkpoint(weights)
+    start = found.model()
+    if getattr(start.config, "strengths", ()) and not getattr(model.config, "strengths", ()):
+        task = found.training["task"]
+        start = start.at(task[strength_setting(task)])  # type: ignore[operator]
+    if isinstance(start, PNEN) and isinstance(model, PNEN):
+        stages = model.config.stages
+        if start.config.stages < stages and replace(start.config, stages=stages) == model.config:
+            start = start.deepened(stages)
+    if start.config != model.config:
+        own, other = ({"kind": type(net).__name__, **asdict(net.config)} for net in (model, start))  # type: ignore[call-overload]
+        differ = [f"{key} {was} and not {other.get(key)}" for key, was in own.items() if other.get(key) != was]
+        raise CheckpointError(f"{weights}: expected weights to start with of the recipe's own network, "
+                              f"got those of another; it has {', '.join(differ)}")  # fmt: skip
+    model.load_state_dict(start.state_dict())
+    return found.sha256()
