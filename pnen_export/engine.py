@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Literal
 
 from pnen_runtime.card import Card
 from pnen_runtime.cuda.driver import first_gpu
-from pnen_runtime.engine_file import EngineFile, prefix_digests, sidecar
+from pnen_runtime.engine_file import EngineFile, sidecar
 from pnen_runtime.errors import EngineError, ParityError, UsageError
 from pnen_runtime.files import replace_when_done, write_text
 
@@ -86,8 +87,9 @@ def build_engine(
         "options": {"hardware": hardware, "version_compatible": version_compatible},
         "key_limit": key_limit,
     }
-    card = replace(card, engine=engine)
     key, begin = engine_cache.engine_key(file, engine), time.perf_counter()
+    # TensorRT-RTX makes the same plan of the same input; TensorRT goes by what it measures.
+    card = replace(card, engine=engine | {"build": token_hex(16) if gpu else key})
     found = engine_cache.find_engine(cache, key) if cache else None
     if found is None:
         with _log_kept_on_failure(trt, engine_path) as log:
@@ -188,7 +190,6 @@ def _build(
         "activation_bytes": memory,
         "plan_bytes": len(plan),
         "plan_sha256": sha256(plan).hexdigest(),
-        "prefix_sha256": prefix_digests(plan),
         "attention_fused": [attention_fused(card, *pair) for pair in zip(profiles, memory, strict=False)],
     }
     return plan, replace(card, engine=card.engine | {"built": built})

@@ -66,7 +66,6 @@ class _Options:
 class _Built:
     plan_bytes: Count = 0
     plan_sha256: Digest = ""
-    prefix_sha256: dict[str, Digest] = field(default_factory=dict)
     seconds: Annotated[float, Meta(ge=0)] = 0.0
     activation_bytes: list[Count] = field(default_factory=list)
     attention_fused: list[bool | None] = field(default_factory=list)
@@ -81,6 +80,9 @@ class _Engine:
     profiles: Annotated[list[tuple[Size, Size, Size]], Meta(max_length=64)] | None = None
     options: _Options | None = None
     key_limit: Count | None = None
+    build: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = (
+        ""  # which build it is: the same in the plan and beside it
+    )
     compute_capabilities: Annotated[list[Line], Meta(max_length=64)] | None = None
     built: _Built | None = None
 

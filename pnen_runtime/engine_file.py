@@ -21,6 +21,9 @@ SUFFIXES = (".engine", ".plan", ".trt")
 MAGIC = b"trt"  # the second to fourth byte of a plan
 CARD = b'{"network":'  # how a card begins inside a plan
 PLACES = 100  # that are looked at, of those that begin so
+# How a plan of TensorRT-RTX 1.7 begins; its length follows, in 8 bytes. TensorRT's header holds a length too, but where
+# is not documented: it compares that itself.
+WITH_LENGTH = b"vtrt" + bytes(4) + (2).to_bytes(8, "little")
 TITLES = {"tensorrt": "TensorRT", "rtx": "TensorRT-RTX"}
 
 
@@ -31,7 +34,7 @@ class EngineFile:
     path: Path
     plan: bytes
     card: Card
-    doubt: str = ""  # what speaks against it, should TensorRT not load it
+    doubt: str = ""  # why damage to it would not be seen
 
     @property
     def flavour(self) -> str:
@@ -47,37 +50,40 @@ def sidecar(engine: Path) -> Path:
 def read_engine(path: Path) -> EngineFile:
     """Read a plan and its card, from the sidecar if it belongs to this plan, else out of the plan.
 
-    The two are replaced one after the other, and copied one without the other: a plan with a card inside counts, the
-    sidecar of another plan does not. It is called truncated where it begins as the plan of the sidecar and is shorter,
-    or has no card inside. Raises EngineError where the file is truncated, no plan, or without a card;
-    OSError where it cannot be read.
+    The two are replaced one after the other, and copied one without the other. A card names the build that it comes
+    from: a sidecar of this build must fit byte for byte, one of another build says nothing, and the card inside counts.
+    Then, and where there is no sidecar, only the length of a TensorRT-RTX plan can be checked, and `doubt` says so.
+    Raises EngineError where the file is truncated, damaged, no plan or without a card; OSError where it cannot be read.
     """
-    plan = path.read_bytes()
+    plan, beside = path.read_bytes(), _card_beside(path)
     if plan[1:4] != MAGIC:
-        raise EngineError(
-            f"{path}: expected a TensorRT engine, got something else; {rebuild_advice(path, _card_beside(path))}"
-        )
-    beside = _card_beside(path)
+        raise EngineError(f"{path}: expected a TensorRT engine, got something else; {rebuild_advice(path, beside)}")
     built = (beside.engine.get("built") if beside else None) or {}
     if beside is not None and built.get("plan_sha256") == sha256(plan).hexdigest():
         return EngineFile(path, plan, beside)
-    inside, wanted = _card_inside(plan, path), built.get("plan_bytes", 0)
-    begins_alike = prefix_digests(plan).items() <= (built.get("prefix_sha256") or {"": ""}).items()
-    if inside is not None and not (len(plan) < wanted and begins_alike):
-        doubt = f"; its sidecar is of another plan, of {wanted:,} bytes where this has {len(plan):,}" if wanted else ""
-        return EngineFile(path, plan, inside, doubt)
-    if len(plan) < wanted:
-        raise EngineError(f"{path} is truncated: {len(plan):,} of {wanted:,} bytes; {rebuild_advice(path, beside)}")
-    raise EngineError(f"{path} has no PNEN model card; only engines that pnen-export built can be run")
+    inside = _card_inside(plan, path)
+    own = beside is not None and (inside is None or _same_build(inside, beside))
+    length = _length_said(plan) or (built.get("plan_bytes", 0) if own else 0)
+    advice = rebuild_advice(path, beside if own else inside)
+    if len(plan) < length:
+        raise EngineError(f"{path} is truncated: {len(plan):,} of {length:,} bytes; {advice}")
+    if inside is None:
+        raise EngineError(f"{path} has no PNEN model card; only engines that pnen-export built can be run")
+    if own:
+        raise EngineError(f"{path} is damaged: it is not what was built, as the digest in its sidecar shows; {advice}")
+    there = sidecar(path).is_file()
+    doubt = "is of another engine" if built else "cannot be read" if there else "is missing"
+    return EngineFile(path, plan, inside, f"its sidecar {sidecar(path).name} {doubt}")
 
 
-def prefix_digests(plan: bytes) -> dict[str, str]:
-    """sha256 of the first 64, 128, 256, ... bytes: by these a torn plan is told from another plan that is smaller."""
-    digest, found, done = sha256(), {}, 0
-    for length in (64 << power for power in range(40) if 64 << power <= len(plan)):
-        digest.update(memoryview(plan)[done:length])
-        found[str(length)], done = digest.hexdigest(), length
-    return found
+def _same_build(one: Card, other: Card) -> bool:
+    """Whether both cards come from one build, as far as they say."""
+    return bool(one.engine.get("build")) and one.engine.get("build") == other.engine.get("build")
+
+
+def _length_said(plan: bytes) -> int:
+    """Bytes that the plan has by its own header; 0 where that is not known."""
+    return int.from_bytes(plan[16:24], "little") if plan.startswith(WITH_LENGTH) else 0
 
 
 def _card_beside(path: Path) -> Card | None:
@@ -146,8 +152,14 @@ def rebuild_command(engine: Path, card: Card | None = None) -> list[str]:
 
 
 def rebuild_advice(engine: Path, card: Card | None = None) -> str:
-    """One clause for an error message."""
-    return f"build it again: {shlex.join(rebuild_command(engine, card))}"
+    """One clause for an error message: the command where the ONNX file is beside it, else what is needed for one."""
+    command = rebuild_command(engine, card)
+    if engine.with_suffix(".onnx").is_file():
+        return f"build it again: {shlex.join(command)}"
+    if card is None:
+        return "take an engine that pnen-export built, or build one: pnen-export MODEL.onnx"
+    name = engine.with_suffix(".onnx").name
+    return f"build it again where its {name} is: {shlex.join([command[0], name, *command[2:]])}"
 
 
 def rebuild(engine: Path) -> None:

@@ -56,9 +56,9 @@ class Smoother:
     Raises
     ------
     UsageError
-        There is no such model, backend or tile.
+        There is no such model, backend or tile, or the backend does not take this kind of file.
     EngineError
-        The file is truncated, foreign, for another backend or for another machine.
+        The file is truncated, damaged, foreign or for another machine.
     BackendMissing
         The backend's package is not installed, or no GPU is there.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,7 @@ from ..errors import EngineError, UsageError
 from ..models import BUNDLED
 from ..plan import Sizes
 
+log = logging.getLogger("pnen")
 BACKENDS = ("onnxruntime-cpu", "onnxruntime-cuda", "tensorrt", "tensorrt-rtx")
 
 
@@ -65,14 +67,14 @@ def open_backend(
     BackendMissing
         The package of the backend is not installed, or no device is there.
     UsageError
-        The backend does not take this kind of file.
+        The backend does not take this kind of file, or it is a checkpoint.
     EngineError
-        The file is truncated, foreign, for another backend or for another machine.
+        The file is truncated, damaged, foreign or for another machine.
     """
     if backend != "auto" and backend not in BACKENDS:
         raise UsageError(f"expected the backend auto or one of {', '.join(BACKENDS)}, got {backend!r}")
     if engine.suffix == ".pt":
-        raise EngineError(f"{engine} is a checkpoint; export it first: pnen-export {engine}")
+        raise UsageError(f"{engine} is a checkpoint; export it first: pnen-export {engine}")
     if engine.suffix in SUFFIXES:
         return _open_engine(engine, backend, rebuild_engine, allow_host_code)
     if backend in ("tensorrt", "tensorrt-rtx"):
@@ -100,12 +102,14 @@ def _build_command(onnx: Path) -> str:
 
 def _open_engine(engine: Path, backend: str, rebuild_engine: bool, allow_host_code: bool) -> Backend:
     if backend.startswith("onnxruntime"):
-        raise EngineError(f"{engine} is a TensorRT engine, which {backend} cannot run; give the ONNX file")
+        raise UsageError(f"{engine} is a TensorRT engine, which {backend} cannot run; give the ONNX file")
     from .trt import open_trt
 
     why = "the engine is for it" if backend == "auto" else "asked for"
     try:
         file = read_engine(engine)
+        if file.doubt:
+            log.warning("%s cannot be checked for damage: %s", engine, file.doubt)
         own = "tensorrt-rtx" if file.flavour == "rtx" else "tensorrt"
         if backend not in ("auto", own):
             raise UsageError(f"{engine} is an engine of {own}, not of {backend}; leave the backend to it")

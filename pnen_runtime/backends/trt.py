@@ -62,7 +62,7 @@ class Engine:
         with refusals(failure, self.log, advice):
             self._runtime, self._engine = load_engine(trt, self.log, file.plan, version_compatible)
         if self._engine is None:
-            raise EngineError(f"{failure}: {self.log.reason()}{file.doubt}{advice}")
+            raise EngineError(f"{failure}: {self.log.reason()}{advice}")
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         kinds = {str(self._engine.get_tensor_dtype(name)) for name in names}
         self.path, self.adjustable = file.path, bool(file.card.strength)

@@ -1,7 +1,9 @@
 """Engine files: their cards, what does not fit a machine, and the command that builds them again."""
 
+import logging
 import os
 import re
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -10,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from pnen_export.cli import main
-from pnen_runtime import EngineError, UsageError
+from pnen_runtime import BackendMissing, EngineError, UsageError
 from pnen_runtime.backends import open_backend
 from pnen_runtime.cuda.driver import Gpu
-from pnen_runtime.engine_file import misfit, prefix_digests, read_engine, rebuild, rebuild_command, sidecar
+from pnen_runtime.engine_file import misfit, read_engine, rebuild, rebuild_command, sidecar
 
 TILES, FULL_HD = [[1, 16, 16], [8, 32, 32], [8, 32, 32]], [[1, 16, 16], [1, 1080, 1920], [1, 1080, 1920]]
 ADA, HOPPER = Gpu("NVIDIA L4", "8.9"), Gpu("NVIDIA H200", "9.0")
@@ -24,6 +26,7 @@ BUILT = {
     "profiles": [TILES],
     "options": {"hardware": "this", "version_compatible": False},
     "key_limit": 65504,
+    "build": "1" * 32,
 }
 
 
@@ -34,10 +37,12 @@ def plan(tmp_path, card):
     def write(beside: bool = True, **engine: object):
         path = tmp_path / "model.fp16.engine"
         own = card(precision="fp16", target="onnx", engine=BUILT | engine)
-        path.write_bytes(b"ptrt" + bytes(100) + own.to_json().encode() + b"\0{" + bytes(200))
+        rest = bytes(100) + own.to_json().encode() + b"\0{" + bytes(200)
+        if own.engine["flavour"] == "rtx":  # which begins with its length
+            rest = bytes(4) + (2).to_bytes(8, "little") + (len(rest) + 24).to_bytes(8, "little") + rest
+        path.write_bytes((b"vtrt" if own.engine["flavour"] == "rtx" else b"ptrt") + rest)
         data = path.read_bytes()
-        built = {"plan_bytes": len(data), "plan_sha256": sha256(data).hexdigest(), "seconds": 1.5,
-                 "prefix_sha256": prefix_digests(data)}  # fmt: skip
+        built = {"plan_bytes": len(data), "plan_sha256": sha256(data).hexdigest(), "seconds": 1.5}
         if beside:
             sidecar(path).write_text(replace(own, engine=own.engine | {"built": built}).to_json())
         return path
@@ -52,33 +57,90 @@ def test_the_sidecar_adds_to_the_card_and_a_lost_one_costs_nothing(plan):
     assert read_engine(path).card.engine == BUILT and read_engine(path).flavour == "tensorrt"
 
 
-def test_a_sidecar_of_another_engine_is_not_believed(plan):
-    path = plan()
-    path.write_bytes(path.read_bytes() + b"more")
-    assert read_engine(path).card.engine == BUILT
-    sidecar(path).write_text("torn")
-    assert read_engine(path).card.engine == BUILT
-
-
+@pytest.mark.parametrize("flavour", ["tensorrt", "rtx"])
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.9, 0.999])
-def test_a_truncated_engine_is_told_by_its_sidecar(plan, share):
-    path = plan()
+def test_a_truncated_engine_is_told_by_its_sidecar(plan, share, flavour):
+    path = plan(flavour=flavour)
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(EngineError, match=r"truncated.*pnen-export .*model.fp16.onnx --engine tensorrt --tiles 8"):
+    with pytest.raises(EngineError, match=rf"truncated.*pnen-export .*model.fp16.onnx --engine {flavour} --tiles 8"):
         read_engine(path)
 
 
-@pytest.mark.parametrize("smaller", [0, 1, 150])
-def test_a_new_engine_beside_the_sidecar_of_the_one_before_is_good(plan, smaller):
-    """As a kill between the two leaves it, or a copy of the engine alone."""
+def test_a_truncated_engine_of_tensorrt_rtx_is_told_without_a_sidecar(plan):
+    """TensorRT compares the length in its own header when it loads a plan; where that is, is not documented."""
+    path = plan(beside=False, flavour="rtx")
+    data = path.read_bytes()
+    for less in (1, 100, 200):
+        path.write_bytes(data[:-less])
+        with pytest.raises(EngineError, match=rf"truncated: {len(data) - less:,} of {len(data):,} bytes; build it"):
+            read_engine(path)
+    path.write_bytes(data)
+    assert read_engine(path).card.engine["flavour"] == "rtx"
+
+
+@pytest.mark.parametrize("place", [4, 60, 300, -300, -100, -1])
+@pytest.mark.parametrize("flavour", ["tensorrt", "rtx"])
+def test_a_changed_byte_is_told_by_the_sidecar_of_the_same_build(plan, flavour, place):
+    path = plan(flavour=flavour)
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(EngineError, match="damaged|truncated|no PNEN model card"):
+        read_engine(path)
+
+
+@pytest.mark.parametrize("change", [lambda data: data + b"more", lambda data: data[:-100] + data])
+def test_what_was_added_is_damage_too(plan, change):
     path = plan()
-    rest = path.read_bytes()[len(b"ptrt") + 1 :]
-    path.write_bytes(b"ptrt1" + rest[: -smaller or None])
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(EngineError, match=r"damaged.*the digest in its sidecar"):
+        read_engine(path)
+
+
+@pytest.mark.parametrize("longer", [-150, -1, 0, 1])
+@pytest.mark.parametrize("own", ["2" * 32, ""])
+def test_a_new_engine_beside_the_sidecar_of_the_one_before_is_good(plan, longer, own):
+    """As a kill between the two leaves it, or a copy of the engine alone; also beside a card without the build."""
+    path = plan()
+    old = sidecar(path).read_text()
+    data = plan(build=own).read_bytes()
+    path.write_bytes(data + b"\0" * longer if longer >= 0 else data[:longer])
+    sidecar(path).write_text(old)
     found = read_engine(path)
-    assert found.card.engine == BUILT and "its sidecar is of another plan" in found.doubt
-    sidecar(path).unlink()
+    assert (
+        found.card.engine == BUILT | {"build": own}
+        and "its sidecar model.fp16.engine.json is of another" in found.doubt
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "is missing"), ("torn", "cannot be read"), ("other", "is of another engine")]
+)
+def test_what_cannot_be_checked_is_said(plan, caplog, content, reason):
+    """Never silence: damage could be there, and would not be seen."""
+    path = plan()
     assert read_engine(path).doubt == ""
+    sidecar(path).unlink()
+    if content is not None:
+        inside = read_engine(path).card
+        other = replace(inside, engine=inside.engine | {"build": "4" * 32, "built": {"seconds": 1.0}}).to_json()
+        sidecar(path).write_text(other if content == "other" else content)
+    with caplog.at_level(logging.WARNING, "pnen"), pytest.raises((BackendMissing, EngineError)):
+        open_backend(path)
+    assert caplog.messages[-1].endswith(f"{path} cannot be checked for damage: its sidecar {path.name}.json {reason}")
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_no_changed_byte_passes_in_silence(plan, beside):
+    path = plan(beside)
+    data, doubts = path.read_bytes(), 0
+    for place in range(len(data)):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with suppress(EngineError):
+            assert read_engine(path).doubt
+            doubts += 1
+    assert doubts < 60 if beside else doubts > 400  # 32 digits say which build it is, and some names where they are
 
 
 @pytest.mark.parametrize(
@@ -129,9 +191,37 @@ def test_what_does_not_fit_is_said_before_tensorrt_is_asked(card, engine, versio
     assert (found is None) if says is None else re.search(says, found or "")
 
 
-def test_the_wrong_backend_is_wrong_usage(plan):
-    with pytest.raises(UsageError, match="an engine of tensorrt, not of tensorrt-rtx"):
-        open_backend(plan(), "tensorrt-rtx")
+@pytest.mark.parametrize(
+    ("backend", "flavour", "says"),
+    [("tensorrt-rtx", "tensorrt", "an engine of tensorrt, not of tensorrt-rtx"),
+     ("tensorrt", "rtx", "an engine of tensorrt-rtx, not of tensorrt"),
+     ("onnxruntime-cpu", "tensorrt", "which onnxruntime-cpu cannot run"),
+     ("onnxruntime-cuda", "rtx", "which onnxruntime-cuda cannot run")],
+)  # fmt: skip
+def test_the_wrong_backend_is_wrong_usage(plan, backend, flavour, says):
+    with pytest.raises(UsageError, match=says):
+        open_backend(plan(flavour=flavour), backend)
+
+
+def test_a_checkpoint_is_the_wrong_kind_of_file(tmp_path):
+    (tmp_path / "model.pt").touch()
+    with pytest.raises(UsageError, match=r"is a checkpoint; export it first: pnen-export .*model\.pt"):
+        open_backend(tmp_path / "model.pt")
+
+
+def test_advice_names_only_files_that_are_there(plan, tmp_path):
+    path, foreign = plan(), tmp_path / "unknown.engine"
+    foreign.write_bytes(b"junk")
+    path.write_bytes(path.read_bytes()[:-1])
+    for file, there, says in ((path, False, r"build it again where its model\.fp16\.onnx is: pnen-export model\.fp16"),
+                              (path, True, r"build it again: pnen-export /.*model\.fp16\.onnx --engine tensorrt"),
+                              (foreign, False, "something else; take an engine that pnen-export built, or build one"),
+                              (foreign, True, r"build it again: pnen-export /.*unknown\.onnx")):  # fmt: skip
+        onnx = file.with_suffix(".onnx")
+        onnx.touch() if there else onnx.unlink(missing_ok=True)
+        with pytest.raises(EngineError, match=says) as caught:
+            read_engine(file)
+        assert there or str(onnx) not in str(caught.value)
 
 
 @pytest.mark.parametrize("engine", [{}, {"profiles": [TILES, FULL_HD], "key_limit": None, "flavour": "rtx"},

@@ -99,7 +99,7 @@ def test_the_way_to_an_engine_is_one_that_works(tmp_path, write, card):
 
 
 def test_a_checkpoint_is_told_to_be_exported(tmp_path):
-    with pytest.raises(EngineError, match="is a checkpoint; export it first: pnen-export .*model.pt"):
+    with pytest.raises(UsageError, match="is a checkpoint; export it first: pnen-export .*model.pt"):
         open_backend(tmp_path / "model.pt")
 
 

@@ -18,7 +18,7 @@ from pnen_runtime import Smoother, Upscaler
 from pnen_runtime.backends import open_backend
 from pnen_runtime.card import KEY, Card
 from pnen_runtime.cuda.driver import Gpu
-from pnen_runtime.engine_file import misfit, prefix_digests, read_engine, rebuild_advice, sidecar
+from pnen_runtime.engine_file import misfit, read_engine, rebuild_advice, sidecar
 from pnen_runtime.errors import BackendMissing
 from pnen_runtime.info import describe_task
 from pnen_runtime.models import BUNDLED
@@ -44,7 +44,7 @@ TILES = [[1, 16, 16], [8, 32, 32], [8, 32, 32]]
 ENGINE = {
     "flavour": "tensorrt", "version": "10.9.0.34", "gpu": {"name": "NVIDIA L4", "compute_capability": "8.9"},
     "profiles": [TILES, [[1, 16, 16], [1, 90, 99], [1, 90, 99]]], "key_limit": 65504, "compute_capabilities": None,
-    "options": {"hardware": "this", "version_compatible": False},
+    "options": {"hardware": "this", "version_compatible": False}, "build": "0123456789abcdef" * 2,
 }  # fmt: skip
 BUILT = {"activation_bytes": [1000, 2000], "attention_fused": [True, None], "seconds": 1.5,
          "half_share": {"graph": 0.9, "layers": None}}  # fmt: skip
@@ -157,8 +157,7 @@ def engines(folder: Path) -> Callable[[Draw], None]:
         of_both, of_one = draw.random() < 0.3, draw.random() < 0.5
         inside = damaged_value(card, draw) if of_both or of_one else card
         plan = b"ptrt" + bytes(100) + json.dumps(inside, separators=(",", ":")).encode() + b"\0{" + bytes(200)
-        built = BUILT | {"plan_bytes": len(plan), "plan_sha256": sha256(plan).hexdigest(),
-                         "prefix_sha256": prefix_digests(plan)}  # fmt: skip
+        built = BUILT | {"plan_bytes": len(plan), "plan_sha256": sha256(plan).hexdigest()}
         beside = card | {"engine": ENGINE | {"built": built}}
         path.write_bytes(damaged_bytes(plan, draw) if draw.random() < 0.3 else plan)
         sidecar(path).write_bytes(as_json(damaged_value(beside, draw) if of_both or not of_one else beside, draw))
