@@ -36,7 +36,10 @@ def build_apart(
     *,
     seconds: float,
 ) -> tuple[bytes, Card]:
-    """As `engine.build_here`, in a process that is ended after `seconds`; EngineError where it crashes or hangs."""
+    """As `engine.build_here`, in a process that is ended after `seconds`.
+
+    EngineError where it crashes, PnenError where it takes longer.
+    """
     with tempfile.TemporaryDirectory(prefix="pnen-") as folder:
         order = {"module": trt.__name__, "onnx": str(file.path.resolve()), "card": json.loads(card.to_json()),
                  "profiles": profiles, "cache": str(cache.resolve()) if cache else None, "folder": folder}  # fmt: skip
@@ -60,7 +63,8 @@ def build_apart(
         if failure is not None:
             raise failure
         if late.is_set():
-            raise EngineError(f"{file.path}: TensorRT was not done after {seconds:.0f} s and was ended; allow it more")
+            raise PnenError(f"{file.path}: TensorRT was not done after {seconds:g} s and was ended; allow it more with "
+                            "--build-limit MINUTES (a damaged file may make it hang)")  # fmt: skip
         if process.returncode or not (Path(folder) / CARD).is_file():
             raise EngineError(
                 f"{file.path}: TensorRT crashed on it (exit code {process.returncode}); it may be damaged"
@@ -97,10 +101,10 @@ def main() -> None:
     order = json.load(sys.stdin)
     trt = importlib.import_module(order["module"])
     log, folder = builder_api.make_log(trt), Path(order["folder"])
-    profiles = [Profile(*(Shape(*size) for size in sizes)) for sizes in order["profiles"]]
-    card = Card.from_json(json.dumps(order["card"]), order["onnx"])
     cache = Path(order["cache"]) if order["cache"] else None
     try:
+        profiles = [Profile(*(Shape(*size) for size in sizes)) for sizes in order["profiles"]]
+        card = Card.from_json(json.dumps(order["card"]), order["onnx"])
         plan, built = engine.build_here(
             trt, log, read_onnx(Path(order["onnx"])), card, profiles, cache, lambda *steps: tell("step", *steps)
         )
@@ -108,6 +112,12 @@ def main() -> None:
         (folder / CARD).write_text(built.to_json(), encoding="utf-8")
     except PnenError as error:
         tell("failure", type(error).__name__, str(error))
+    except MemoryError:
+        tell("failure", "PnenError", f"{order['onnx']}: not enough memory to build the engine")
+    except OSError as error:  # a full disk, above all
+        tell("failure", "PnenError", f"the engine cannot be built: {error}")
+    except (RuntimeError, TypeError) as error:  # how TensorRT's module refuses what its library does
+        tell("failure", "EngineError", f"{order['onnx']}: TensorRT refuses it: {' '.join(str(error).split())}")
     finally:
         tell("log", log.lines)
 

@@ -13,7 +13,7 @@ from pnen_runtime.cuda.driver import first_gpu
 from pnen_runtime.errors import BackendMissing, UsageError
 from pnen_runtime.files import write_bytes
 
-from .profiles import ELEMENT_LIMIT
+from .profiles import ELEMENT_LIMIT, USUAL_LIMIT
 
 MODULES = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
 TURING = "SM75"  # for which TensorRT-RTX has no matrix products in FP32
@@ -48,6 +48,11 @@ def element_limit(trt: Any) -> int | None:
     """The most elements that one tensor may have, or None: TensorRT 10.13 no longer says that there is a limit."""
     version = [int(part) for part in re.findall(r"\d+", trt.__version__)[:2]]
     return ELEMENT_LIMIT if flavour(trt) == "tensorrt" and version < [10, 13] else None
+
+
+def usual_limit(trt: Any) -> int | None:
+    """The most elements that one tensor may have at the usual size of a profile, or None where none is known."""
+    return USUAL_LIMIT if flavour(trt) == "rtx" else None
 
 
 def open_builder(trt: Any, log: Any) -> tuple[Any, Any]:

@@ -1,8 +1,6 @@
 """The command `pnen-export`."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,8 +8,10 @@ import click
 from click.core import ParameterSource
 
 from pnen_runtime.backends.ort import import_onnxruntime
-from pnen_runtime.commands import Command, printable, say
+from pnen_runtime.commands import Command, say
 from pnen_runtime.errors import BackendMissing, UsageError
+
+from .progress import progress
 
 if TYPE_CHECKING:
     from .export import Exported
@@ -81,7 +81,7 @@ ENGINE_OPTIONS = ("shapes", "tiles", "key_limit", "hardware", "version_compatibl
     default=60,
     show_default=True,
     callback=lambda _context, _option, minutes: 60 * minutes,
-    help="End a build that takes longer: a damaged file may make the builder hang.",
+    help="End a build that takes longer, with exit code 1: a damaged file may make the builder hang.",
 )
 @click.option("--version-compatible", is_flag=True, help="Later versions of TensorRT may load the engine.")
 @click.option("--json", "as_json", is_flag=True, help="Print the cards of the written files as JSON, no tables.")
@@ -93,13 +93,16 @@ def main(model: str, fp16: bool, fp32: bool, target: str, out: Path | None, engi
     [0, 1]; adjustable networks have a second input, "strength", float32 (batch, 1, height, width). Each is first
     compared with PyTorch on a photograph and on inputs that break networks, at the least, the default and the most
     strength and at a map of strengths; the table is printed and kept in the file's model card. From a MODEL.onnx made
-    this way only the engine is built, without torch.
+    this way only the engine is built, without torch. Files of the same names are replaced, and a line says so; where an
+    engine had other options, with the command that builds it again.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a file differs from PyTorch or is not in the precision asked for and
     was not written, 4 a package or device is missing, 5 an ONNX file is foreign or torn.
     """
     source, cards, failure = None, {}, None
     check_request(model, fp16, fp32, target, engine)
+    if model.endswith((".engine", ".plan", ".trt")):
+        raise UsageError(f"{model} is an engine already; give the checkpoint or the ONNX file that it is built from")
     if model.endswith(".onnx"):
         if not Path(model).is_file():
             raise UsageError(f"{model}: no such file; make it from a checkpoint with pnen-export MODEL.pt")
@@ -147,16 +150,18 @@ def check_request(model: str, fp16: bool, fp32: bool, target: str, engine: str) 
 def build(source: Path, engine: str, *, folder: Path | None, quiet: bool, key_limit: int,
           **options: Any) -> dict[str, Any]:  # fmt: skip
     """Build the engine of an exported file, and say so; the card of what was written, by path."""
-    from .engine_command import engine_report, make_engine
+    from .engine_command import engine_path, engine_report, former_command, make_engine, replacement
 
+    former = former_command(engine_path(source, folder))
     with progress() as watch:
         made = make_engine(source, engine, folder=folder, key_limit=key_limit or None, watch=watch, **options)
     if isinstance(made, str):
         say(made, err=quiet)
         return {}
     path, card = made
+    if not quiet or former is not None:  # with --json a replacement is told on stderr
+        say(written(path, replacement(former, path, card)), err=quiet)
     if not quiet:
-        say(f"written: {path} ({path.stat().st_size / 1e6:.1f} MB)")
         for line in engine_report(card):
             say(line)
     return {str(path): card}
@@ -194,20 +199,6 @@ def export_checkpoint(
     return files, failure
 
 
-@contextmanager
-def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr: call what it gives with what is being done, the steps done and the steps in all."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda what, done, total: bar.update(
-            task, description=escape(printable(what)), completed=done, total=total
-        )
-
-
 def print_report(stem: str, files: "list[Exported]", failure: "Mismatch | None") -> None:
     """The tables, the largest logit, and what was written."""
     from .export import rounding_name
@@ -231,7 +222,12 @@ def print_report(stem: str, files: "list[Exported]", failure: "Mismatch | None")
         )
         click.echo(f"largest attention logit on the photograph: {files[0].card.max_logit:.3g}{worry}")
     for file in files:
-        say(f"written: {file.path} ({file.path.stat().st_size / 1e6:.1f} MB)")
+        say(written(file.path, ", in the place of the former one" if file.replaced else ""))
+
+
+def written(path: Path, then: str = "") -> str:
+    """The line about a file that was written."""
+    return f"written: {path} ({path.stat().st_size / 1e6:.1f} MB){then}"
 
 
 if __name__ == "__main__":

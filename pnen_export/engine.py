@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -19,14 +20,16 @@ from pnen_runtime.errors import EngineError, ParityError, UsageError
 from pnen_runtime.files import replace_when_done, write_text
 
 from . import builder_api, engine_cache
+from .fusion import attention_fused
 from .onnx_file import OnnxFile, read_onnx
 from .precision import inspected_share, require_precision, typed_share
-from .profiles import KEY_LIMIT, Profile, attention_fused, check_profiles, tile_profile
+from .profiles import KEY_LIMIT, Profile, check_profiles, overflow_risk, tile_profile
 
 Precision = Literal["fp32", "fp16"]
 Watch = Callable[[str, int, int], None]  # what is being built, steps done, steps in all
 Prove = Callable[[EngineFile], dict[str, Any] | str]  # the engine's parity, or why it cannot be run here
 Build = Callable[..., tuple[bytes, Card]]  # as `build_here`: the plan, and the card with what the build showed
+log = logging.getLogger("pnen")
 NAME_LIMIT = 4095  # bytes of a network's name
 
 
@@ -45,7 +48,7 @@ def build_engine(
     build: Build | None = None,
     watch: Watch = lambda *_: None,
 ) -> Card:
-    """Build the typed graph as it is, and write a plain plan and its card beside it.
+    """Build the typed graph as it is, and write a plain plan and its card beside it, in the place of what was there.
 
     Parameters
     ----------
@@ -54,7 +57,7 @@ def build_engine(
     precision : "fp16" or "fp32" if the engine must be that; by default what the card of the ONNX file says
     hardware : "this" GPU, "same-capability" or "ampere+"; TensorRT-RTX builds for every GPU it knows
     version_compatible : whether later versions of TensorRT may load it
-    key_limit : keys from which on half-precision attention is refused; None to try it
+    key_limit : keys from which on half-precision attention is refused; None to try it, with a warning in the log
     cache : folder of engines built before, each proven; None to build in any case
     prove : compares the engine with what is right, where it can be run
     build : how: by default `build_here`, in this process; `build_process.build_apart` does it in another one
@@ -75,9 +78,11 @@ def build_engine(
     precision = precision or file.card.precision
     require_precision(precision, file.half_share, f"the weights of {onnx_path} are")
     card = replace(file.card, precision=precision)
-    element_limit = builder_api.element_limit(trt)
-    profiles = list(profiles) or [tile_profile(card, element_limit=element_limit)]
-    check_profiles(card, profiles, key_limit, element_limit)
+    limits = builder_api.element_limit(trt), builder_api.usual_limit(trt)
+    profiles = list(profiles) or [tile_profile(card, element_limit=limits[0] or limits[1])]
+    check_profiles(card, profiles, key_limit, *limits)
+    for risk in filter(None, (overflow_risk(card, profile) for profile in profiles)):
+        log.warning("%s: %s", engine_path.name, risk)
     gpu = None if builder_api.flavour(trt) == "rtx" else first_gpu()
     engine = {
         "flavour": builder_api.flavour(trt),
@@ -92,9 +97,9 @@ def build_engine(
     card = replace(card, engine=engine | {"build": token_hex(16) if gpu else key})
     found = engine_cache.find_engine(cache, key) if cache else None
     if found is None:
-        with _log_kept_on_failure(trt, engine_path) as log:
+        with _log_kept_on_failure(trt, engine_path) as told:
             plan, card = (build or build_here)(
-                trt, log, file, card, profiles, cache, lambda *steps: watch(engine_path.name, *steps)
+                trt, told, file, card, profiles, cache, lambda *steps: watch(engine_path.name, *steps)
             )
             card = _proven(EngineFile(engine_path, plan, card), prove)
             found = plan, card

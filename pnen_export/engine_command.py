@@ -6,19 +6,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shlex import join
 from typing import Any
 
 from pnen_runtime.cache import cache_folder
 from pnen_runtime.card import Card
-from pnen_runtime.errors import BackendMissing
+from pnen_runtime.engine_file import last_card, rebuild_command
+from pnen_runtime.errors import BackendMissing, UsageError
 
 from .build_process import build_apart
-from .builder_api import element_limit, find_tensorrt
+from .builder_api import element_limit, find_tensorrt, usual_limit
 from .engine import Watch, build_engine
 from .engine_proof import prover
+from .fusion import least_bytes, no_verdict
 from .onnx_file import read_onnx
 from .parity import Reference
-from .profiles import read_profile, tile_profile
+from .profiles import KEY_LIMIT, Profile, Shape, check_profiles, read_profile, tile_profile
 
 BUILD_SECONDS = 3600.0  # after which a build is taken for one that hangs
 
@@ -54,12 +57,42 @@ def make_engine(
         )
     card = read_onnx(onnx_path).card
     card = replace(card, precision=options.get("precision") or card.precision)
-    profiles = [tile_profile(card, tiles, element_limit(trt)), *map(read_profile, shapes)]
-    path = (folder or onnx_path.parent) / f"{onnx_path.stem}.engine"
+    limits = element_limit(trt), usual_limit(trt)
+    profiles = [tile_profile(card, tiles, limits[0] or limits[1]), *map(read_profile, shapes)]
+    flags = [f"--tiles {tiles}" if tiles else "", *(f"--shapes {text}" for text in shapes)]
+    for flag, profile in zip(flags, profiles, strict=True):
+        try:
+            check_profiles(card, [profile], options.get("key_limit", KEY_LIMIT), *limits)
+        except UsageError as error:
+            raise UsageError(f"{flag}: {error}" if flag else str(error)) from None
+    path = engine_path(onnx_path, folder)
     cache = cache_folder("engines") if use_cache else None
     prove = prover(onnx_path, reference, watch)
     return path, build_engine(trt, onnx_path, path, profiles=profiles, cache=cache, prove=prove,
                               build=partial(build_apart, seconds=seconds), watch=watch, **options)  # fmt: skip
+
+
+def engine_path(onnx_path: Path, folder: Path | None = None) -> Path:
+    """Where `make_engine` writes the engine of an exported file."""
+    return (folder or onnx_path.parent) / f"{onnx_path.stem}.engine"
+
+
+def former_command(path: Path) -> str | None:
+    """The command that built what is at `path` now, as far as its card tells; None where there is nothing."""
+    if not path.exists():
+        return None
+    card = last_card(path)
+    return join(rebuild_command(path, card)) if card else ""
+
+
+def replacement(former: str | None, path: Path, card: Card) -> str:
+    """What to say of the file whose place an engine took: how to have it again, where it had other options."""
+    if former is None:
+        return ""
+    if not former:
+        return ", in the place of a file without a model card"
+    same = former == join(rebuild_command(path, card))
+    return ", in the place of the former one" + ("" if same else f", which had other options: {former}")
 
 
 def engine_report(card: Card) -> list[str]:
@@ -74,12 +107,23 @@ def engine_report(card: Card) -> list[str]:
     memory = built["activation_bytes"] + [None] * len(engine["profiles"])
     fused = built["attention_fused"] + [None] * len(engine["profiles"])
     for sizes, reserved, streamed in zip(engine["profiles"], memory, fused, strict=False):
-        low, _, high = ("x".join(map(str, size)) for size in sizes)
+        profile = Profile(*(Shape(*size) for size in sizes))
         takes = f", {reserved / 1e6:.0f} MB" if reserved is not None else ""
-        scores = {True: ", attention fused", False: ", attention NOT fused: it keeps every score in memory", None: ""}
-        lines.append(f"  {low} to {high}{takes}{scores[streamed]}")
+        if reserved is not None and reserved < least_bytes(card, profile):
+            takes += " (so says TensorRT, but one feature map is larger)"
+        lines.append(f"  {profile.smallest} to {profile.largest}{takes}{verdict(card, profile, reserved, streamed)}")
     if "not_run" in card.parity:
         return [*lines, f"not compared with PyTorch: {card.parity['not_run']}"]
     found = card.parity
     return [*lines, f"against {found['against']}: max {found['max_abs']:.2g}, {found['psnr']:.1f} dB, "
             f"{found['within_one_level']:.2%} of 8-bit values within one level"]  # fmt: skip
+
+
+def verdict(card: Card, profile: Profile, reserved: int | None, fused: bool | None) -> str:
+    """What the report says of the attention of one profile; nothing where the network has none."""
+    if not card.config.get("scales"):
+        return ""
+    if fused is None:
+        why = "TensorRT does not say what it reserves" if reserved is None else no_verdict(card, profile)
+        return f", attention fused or not: no verdict ({why})"
+    return ", attention fused" if fused else ", attention NOT fused: it keeps every score in memory"

@@ -38,6 +38,7 @@ class Exported:
     rows: list[Row]
     rounding: list[Row]  # of a simulation with every layer in half precision; empty for FP32
     reference: Reference  # PyTorch's own results, for what is built of the file
+    replaced: bool = False  # whether a file of this name was there
 
 
 def export(
@@ -79,6 +80,7 @@ def export(
         for target in targets:
             path = folder / onnx_name(stem, target, precision)
             watch(path.name, 0, 1)
+            replaced = path.exists()
             graph = export_graph(Deployed(model, precision, equal_heads=target == "onnx"), card.channels, target)
             own = replace(card, precision=precision, target=target, graph_sha256=graph_sha256(_bytes(graph)))
             with replace_when_done(path) as temporary:
@@ -86,7 +88,7 @@ def export(
                 rows = _compare(temporary, references[tiles[target]], precision, path.name, watch)
                 own = replace(own, parity=_proof(rows, rounding))
                 _save(graph, own, temporary)
-            yield Exported(path, own, rows, rounding, references[tiles[target]])
+            yield Exported(path, own, rows, rounding, references[tiles[target]], replaced)
 
 
 def onnx_name(stem: str, target: Target, precision: Precision) -> str:

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple
 
-from pnen_runtime.card import LIVE_MAPS, Card
+from pnen_runtime.card import Card
 from pnen_runtime.errors import UsageError
 
 KEY_LIMIT = 65504  # FP16's largest number, and equal keys sum to their count before fused attention divides
 ELEMENT_LIMIT = 2**31 - 1  # of one tensor, in TensorRT before 10.13; it counts attention's scores, fused or not
-# What fused engines of TensorRT-RTX 1.7 reserve, 16 to 64 channels, 8 tiles of 96 to 8 of 192: a scratch at any size
-# for the network and half of it for each scale, and feature maps.
-SCRATCH, FUSED_MAPS = 2**25, 6.5
+USUAL_LIMIT = 2**40  # the same of TensorRT-RTX 1.7, which looks at the usual size alone (its own message says so)
+LARGEST_SIDE = 65536  # images at once, and pixels a side: what a card can say
 TILES_AT_ONCE = 8
 WHOLE = 1024  # pixels a side of the largest image for networks that take it whole, where keys allow it
 
@@ -73,12 +72,16 @@ def tile_profile(card: Card, batch: int | None = None, element_limit: int | None
 
 
 def check_profiles(
-    card: Card, profiles: Sequence[Profile], key_limit: int | None = KEY_LIMIT, element_limit: int | None = None
+    card: Card,
+    profiles: Sequence[Profile],
+    key_limit: int | None = KEY_LIMIT,
+    element_limit: int | None = None,
+    usual_limit: int | None = None,
 ) -> None:
     """UsageError where a profile is no range, too small for the network, or too large for FP16 or TensorRT.
 
-    `key_limit` None is for a TensorRT that is known to sum attention in FP32, `element_limit` None for one that takes
-    tensors of any size.
+    `key_limit` None is for a TensorRT that is known to sum attention in FP32, `element_limit` and `usual_limit` None
+    for one that takes tensors of any size, or any at the usual size.
     """
     if not profiles:
         raise UsageError("expected at least one profile of sizes")
@@ -89,18 +92,36 @@ def check_profiles(
         if min(profile.smallest[1:]) < card.minimum_side or profile.smallest.batch < 1:
             raise UsageError(f"expected sizes from 1x{card.minimum_side}x{card.minimum_side} on, got {profile}")
         largest, (keys, scale) = profile.largest, most_keys(card, profile.largest)
+        if max(largest) > LARGEST_SIDE:
+            bounded = Shape(*(min(side, LARGEST_SIDE) for side in largest))
+            fits = _largest_that_fits(card, bounded, key_limit, element_limit or usual_limit)
+            raise UsageError(
+                f"{largest} is more than {LARGEST_SIDE:,} images at once or pixels a side: state at most {fits}"
+            )
         if not _fits(card, largest, key_limit, None):
             fits = _largest_that_fits(card, largest, key_limit, element_limit)
             raise UsageError(
                 f"{largest} has {keys:,} keys at scale {scale}, and half-precision attention overflows beyond "
                 f"{key_limit:,}: state at most {fits} and smooth larger images in tiles, or build from the FP32 file"
             )
-        if not _fits(card, largest, None, element_limit):
-            fits = _largest_that_fits(card, largest, key_limit, element_limit)
-            raise UsageError(
-                f"{largest} makes a tensor of {most_elements(card, largest):,} elements, and this TensorRT takes "
-                f"{element_limit:,} at most: state at most {fits} and smooth larger images in tiles"
-            )
+        for shape, limit, what in ((largest, element_limit, ""), (profile.usual, usual_limit, " as the usual size")):
+            if not _fits(card, shape, None, limit):
+                fits = _largest_that_fits(card, shape, key_limit, limit)
+                raise UsageError(
+                    f"{shape} makes a tensor of {most_elements(card, shape):,} elements, and this TensorRT takes "
+                    f"{limit:,} at most{what}: state at most {fits}{what} and smooth larger images in tiles"
+                )
+
+
+def overflow_risk(card: Card, profile: Profile) -> str | None:
+    """One line where half-precision attention may overflow at the largest size, whatever limit was asked for."""
+    keys, scale = most_keys(card, profile.largest)
+    if card.precision != "fp16" or keys <= KEY_LIMIT:
+        return None
+    return (
+        f"{profile.largest} has {keys:,} keys at scale {scale}: beyond {KEY_LIMIT:,} half-precision attention may "
+        "overflow, and pictures that large come out wrong; look at one, or build from the FP32 file"
+    )
 
 
 def most_elements(card: Card, shape: Shape) -> int:
@@ -120,25 +141,6 @@ def places(card: Card, shape: Shape) -> int:
     """Pixels of the feature maps of a whole batch, which are fewer than the images' on a coarser grid."""
     grid = int(card.config.get("grid") or 1)
     return shape.batch * ceil(shape.height / grid) * ceil(shape.width / grid)
-
-
-def attention_fused(card: Card, profile: Profile, activation_bytes: int) -> bool | None:
-    """Whether attention scores stay out of memory, by what the builder reserves for this profile.
-
-    None where it cannot be told: no attention, scores too small beside feature maps, or too large for the builder,
-    which counts elements in 32 bits. Its log claims fusion also where there is none.
-    """
-    pixels, bytes_each = places(card, profile.largest), 2 if card.precision == "fp16" else 4
-    keys, scales = most_keys(card, profile.largest)[0], len(card.config.get("scales") or ())
-    channels = max(int(card.config.get(name) or 64) for name in ("channels", "key_channels"))
-    scores = pixels * keys * bytes_each  # those of the scale that has most; unfused they are there twice
-    features = FUSED_MAPS * card.live_maps / LIVE_MAPS * pixels * channels * bytes_each
-    grid = int(card.config.get("grid") or 1)
-    measured = card.live_maps == LIVE_MAPS and card.precision == "fp16" and grid == 1
-    doubt = features * 0.1 if measured else features * 0.5 + SCRATCH
-    if scores < 2 * doubt or scores < SCRATCH / 2 or pixels * keys >= 2**31:
-        return None
-    return activation_bytes < SCRATCH * (1 + scales) / 2 + features + scores / 2
 
 
 def _fits(card: Card, shape: Shape, key_limit: int | None, element_limit: int | None) -> bool:

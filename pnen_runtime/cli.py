@@ -190,7 +190,12 @@ def pair_files(source: Path, target: Path) -> list[tuple[Path, Path]]:
     if not source.is_dir():
         if not target.is_dir() and not target.parent.is_dir():
             raise UsageError(f"{target.parent} is no folder; make it, or choose another OUT")
-        return [(source, target / source.name if target.is_dir() else target)]
+        output = target / source.name if target.is_dir() else target
+        try:
+            check_format(output)  # the suffix alone: what the format holds is asked of the picture
+        except ImageError as error:
+            raise UsageError(str(error)) from None
+        return [(source, output)]
     if target.exists() and not target.is_dir():
         raise UsageError(f"{source} is a folder, so {target} must be one too")
     pictures = []

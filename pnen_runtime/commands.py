@@ -111,6 +111,13 @@ class Group(Reporting, click.Group):
 def _reported(ctx: click.Context) -> Iterator[None]:
     try:
         yield
+    except click.exceptions.NoArgsIsHelpError:  # a group alone: its help
+        raise
+    except click.UsageError as error:  # click would print three lines more
+        place = error.ctx or ctx
+        raise Failure(
+            f"{error.format_message()} ({place.command_path} --help shows the usage)", error.exit_code
+        ) from None
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
     except (Exception, KeyboardInterrupt) as error:

@@ -43,8 +43,8 @@ SETTINGS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}
 LOSSLESS = ("tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits")  # of a TIFF that stays one
 
 
-def check_format(path: Path, mode: str, width: int = 1, height: int = 1) -> Format:
-    """The format that the suffix names; ImageError where there is none, or it cannot hold such an image.
+def check_format(path: Path, mode: str = "L", width: int = 1, height: int = 1) -> Format:
+    """The format that the suffix names; ImageError where there is none, or it cannot hold such an image (all hold "L").
 
     To be asked before a long run, since `encode` says the same after it.
     """

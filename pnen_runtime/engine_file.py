@@ -76,6 +76,14 @@ def read_engine(path: Path) -> EngineFile:
     return EngineFile(path, plan, inside, f"its sidecar {sidecar(path).name} {doubt}")
 
 
+def last_card(path: Path) -> Card | None:
+    """The card of an engine, sound or not; None where neither the plan nor its sidecar has one."""
+    try:
+        return read_engine(path).card
+    except (EngineError, OSError):  # torn: all that is left is its sidecar
+        return _card_beside(path)
+
+
 def _same_build(one: Card, other: Card) -> bool:
     """Whether both cards come from one build, as far as they say."""
     return bool(one.engine.get("build")) and one.engine.get("build") == other.engine.get("build")
@@ -175,11 +183,7 @@ def rebuild(engine: Path) -> None:
         )
     from .child import run_module  # here, since few programs start processes
 
-    try:
-        card: Card | None = read_engine(engine).card
-    except (EngineError, OSError):  # torn: all that is left is its sidecar
-        card = _card_beside(engine)
-    words = rebuild_command(engine, card)
+    words = rebuild_command(engine, last_card(engine))
     done = run_module("pnen_export.cli", str(onnx.resolve()), *words[2:])
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]

@@ -95,20 +95,20 @@ def _bytes_of(found: dict[str, Any]) -> bytes:
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """The file of this name, or the bundled checkpoint of this name; CheckpointError where there is neither."""
+    """The file of this name, or the bundled checkpoint of this name; UsageError where there is neither."""
     if Path(path).is_file():
         return Path(path)
     if (BUNDLED / f"{path}.pt").is_file():
         return BUNDLED / f"{path}.pt"
     names = ", ".join(sorted(p.stem for p in BUNDLED.glob("*.pt"))) or "none"
-    raise CheckpointError(f"{path}: no such checkpoint, and none of the bundled ones ({names})")
+    raise UsageError(f"{path}: no such checkpoint, and none of the bundled ones ({names})")
 
 
 def load_checkpoint(path: str | Path, *, to_resume: bool = False) -> Checkpoint:
     """Read a checkpoint by file or by the name of a bundled one ("l0"); `to_resume` with its parts, where it has some.
 
-    Nothing in the file is run: it is read with `weights_only=True`. Raises CheckpointError for a torn, foreign or
-    hostile file, and for a missing part.
+    Nothing in the file is run: it is read with `weights_only=True`. Raises UsageError where there is none,
+    CheckpointError for a torn, foreign or hostile file, and for a missing part.
     """
     path = find_checkpoint(path)
     expected = "expected a PNEN checkpoint as pnen-train writes it"

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pnen_runtime.errors import UsageError
+from pnen_runtime.encode import check_format
+from pnen_runtime.errors import ImageError, UsageError
 from pnen_runtime.files import write_text
 from pnen_runtime.image import from_batch, full_scale, read_image, take_apart, write_image
 
@@ -50,7 +51,11 @@ def filter_files(
 
 
 def _check_file(source: Path, target: Path, force: bool) -> None:
-    """UsageError where the target is the source, or is there already and `force` is not given."""
+    """UsageError where the target is the source, is no picture, or is there already and `force` is not given."""
+    try:
+        check_format(target)
+    except ImageError as error:
+        raise UsageError(str(error)) from None
     if target.exists() and target.samefile(source):
         raise UsageError(f"{target}: expected another file than the image itself; choose a new name")
     if target.is_file() and not force:

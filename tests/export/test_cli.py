@@ -30,7 +30,7 @@ def run():
 def refused(result, exit_code: int, message: str) -> None:
     """Assert that the command ended with one line and this exit code."""
     assert result.exit_code == exit_code, result.output
-    lines = result.stderr.strip().splitlines()
+    lines = result.stderr.splitlines()  # no blank one either
     assert len(lines) == 1 and lines[0].startswith("Error: "), result.stderr
     assert message in lines[0]
 
@@ -121,7 +121,7 @@ def test_weights_that_are_not_finite_are_refused(run, saved, network):
 
 
 def test_a_checkpoint_that_is_not_there_is_refused(run, tmp_path):
-    refused(run(tmp_path / "none.pt"), 1, "no such checkpoint")
+    refused(run(tmp_path / "none.pt"), 2, "no such checkpoint")
 
 
 def test_a_folder_that_cannot_be_made_is_refused_before_the_work(run, saved, tmp_path):
@@ -129,9 +129,19 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_work(run, saved, tmp
     refused(run(saved(), "--out", tmp_path / "file" / "folder"), 1, str(tmp_path / "file"))
 
 
-@pytest.mark.parametrize("arguments", [[], ["model.pt", "--target", "tensorrt"], ["model.pt", "--int8"], ["a", "b"]])
-def test_wrong_usage_ends_with_2(run, arguments):
-    assert run(*arguments).exit_code == 2
+@pytest.mark.parametrize("arguments", [[], ["model.pt", "--target", "tensorrt"], ["model.pt", "--int8"], ["a", "b"],
+                                       ["m.onnx", "--engine", "rtx", "--build-limit", "0"]])  # fmt: skip
+def test_wrong_usage_ends_with_2_and_one_line(run, arguments):
+    refused(run(*arguments), 2, "--help shows the usage)")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("nosuch", "no such checkpoint"), ("nosuch.pt", "no such checkpoint"), ("nosuch.onnx", "no such file"),
+     ("nosuch.engine", "is an engine already"), ("nosuch.plan", "is an engine already")],
+)  # fmt: skip
+def test_a_model_that_is_not_there_is_wrong_usage_whatever_its_kind(run, name, says):
+    refused(run(name, "--engine", "auto"), 2, says)
 
 
 @pytest.mark.parametrize(
@@ -228,3 +238,51 @@ def test_one_command_leads_from_checkpoint_to_engine_and_another_from_onnx_to_en
     again = run(path.parent / "model.fp16.onnx", "--fp16", "--engine", "rtx")
     assert again.exit_code == 0 and engine.is_file()
     refused(run(path.parent / "other.onnx", "--engine", "rtx"), 2, "no such file")
+
+
+@pytest.mark.rtx
+@pytest.mark.usefixtures("quick")
+def test_what_is_replaced_is_said_and_how_to_have_it_again(run, saved, network, monkeypatch, tmp_path):
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = saved(network("without block"))
+    onnx, engine = path.with_suffix(".onnx"), path.with_suffix(".engine")
+    shapes = ["--tiles", "3", "--shapes", "16x16,80x96,80x96"]
+    first = run(path, "--target", "onnx", "--engine", "rtx", *shapes)
+    assert first.exit_code == 0 and "in the place of" not in first.output, first.output
+    for words, said in ((shapes, "in the place of the former one"),
+                        ([], "in the place of the former one, which had other options: pnen-export"),
+                        (["--json"], f"other options: pnen-export {onnx} --engine rtx --tiles 8")):  # fmt: skip
+        if "--json" in words:
+            words = ["--tiles", "2", *words]
+        result = run(onnx, "--engine", "rtx", *words)
+        (line,) = [line for line in result.output.splitlines() if line.startswith(f"written: {engine} ")]
+        assert result.exit_code == 0 and said in line, result.output
+        assert line.endswith("1x16x16,1x80x96,1x80x96") == (words == [])
+        assert (line in result.stderr) == ("--json" in words)
+    engine.write_bytes(b"of another program")
+    engine.with_name("model.engine.json").unlink()
+    assert "in the place of a file without a model card" in run(onnx, "--engine", "rtx").stdout
+    again = run(path, "--target", "onnx", "--engine", "none")
+    assert f"written: {onnx} (" in again.stdout and "in the place of the former one" in again.stdout
+
+
+@pytest.mark.rtx
+@pytest.mark.usefixtures("quick")
+def test_sizes_that_cannot_be_are_wrong_usage_and_name_the_option(run, saved, network):
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed")
+    path = saved(network("wang"))
+    assert run(path, "--fp16", "--target", "onnx").exit_code == 0
+    onnx = path.parent / "model.fp16.onnx"
+    for option, value, says in (
+        ("--tiles", "100000", "--tiles 100000: 100000x64x64 is more than 65,536 images at once"),
+        ("--tiles", "70000", "state at most 65536x64x64"),
+        ("--shapes", "16x16,96x96,99999x96", "--shapes 16x16,96x96,99999x96: 1x99999x96 is more than"),
+        ("--shapes", "16x16,9x9,96x96", "--shapes 16x16,9x9,96x96: expected growing sizes"),
+        ("--shapes", "16x16,96x96,512x512", "half-precision attention overflows"),
+    ):
+        refused(run(onnx, "--engine", "rtx", option, value), 2, says)
+    refused(run(onnx, "--engine", "rtx", "--tiles", "4", "--build-limit", "0.0001"), 1, "--build-limit MINUTES")
+    large = run(onnx, "--engine", "rtx", "--key-limit", "0", "--shapes", "16x16,96x96,512x512")
+    assert large.exit_code == 0, large.output
+    assert "1x512x512 has 262,144 keys at scale 1: beyond 65,504 half-precision attention may overflow" in large.stderr

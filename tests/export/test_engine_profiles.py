@@ -1,18 +1,21 @@
 """Sizes of an engine, and the arithmetic of keys and scores."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from pnen_export.builder_api import element_limit
+from pnen_export.builder_api import element_limit, usual_limit
+from pnen_export.engine_command import engine_report
+from pnen_export.fusion import attention_fused, no_verdict
 from pnen_export.profiles import (
     KEY_LIMIT,
     Profile,
     Shape,
-    attention_fused,
     check_profiles,
     most_elements,
     most_keys,
+    overflow_risk,
     read_profile,
 )
 from pnen_export.profiles import tile_profile as tiles
@@ -140,6 +143,40 @@ def test_fusion_is_not_judged_where_scores_cannot_be_seen():
     assert attention_fused(card(precision="fp32"), up_to("8x96x96"), 15 * 10**8) is False
 
 
+@pytest.mark.parametrize(
+    ("own", "shape", "why"),
+    [(card(), "48x48", "too few"), (card(), "1080x1920", "cannot be relied on"), (card(), "8x96x96", ""),
+     (card(config={"scales": [8]}, live_maps=45), "8x96x96", "too few"),
+     (card(config={"scales": []}), "8x96x96", "no attention")],
+)  # fmt: skip
+def test_where_there_is_no_verdict_it_is_said_why(own, shape, why):
+    told = no_verdict(own, up_to(shape))
+    assert why in told and bool(told) == bool(why)
+    assert (attention_fused(own, up_to(shape), 10**8) is None) == bool(why)
+    built = {"seconds": 1.0, "half_share": {"graph": 1.0}, "activation_bytes": [10**8],
+             "attention_fused": [attention_fused(own, up_to(shape), 10**8)]}  # fmt: skip
+    engine = {"flavour": "rtx", "version": "1.7", "gpu": None, "compute_capabilities": ["SM89"], "built": built,
+              "profiles": [[list(size) for size in up_to(shape)]]}  # fmt: skip
+    line = engine_report(replace(own, engine=engine, parity={"not_run": "not asked for"}))[1]
+    if not own.config["scales"]:
+        assert line.endswith("100 MB")  # there is nothing to say
+    else:
+        assert line.endswith(f"no verdict ({told})" if why else ", attention fused")
+    unknown = engine | {"built": built | {"activation_bytes": [], "attention_fused": []}}
+    line = engine_report(replace(own, engine=unknown, parity={"not_run": "not asked for"}))[1]
+    assert ("no verdict (TensorRT does not say what it reserves)" in line) == bool(own.config["scales"])
+
+
+def test_memory_that_cannot_be_is_not_passed_on_as_a_figure():
+    """TensorRT-RTX 1.7 says 8,192,000 bytes for a network of 8 channels at 23000x23000."""
+    own = card(config={"scales": [], "channels": 8})
+    built = {"seconds": 1.0, "half_share": {"graph": 1.0}, "activation_bytes": [8_192_000], "attention_fused": [None]}
+    engine = {"flavour": "rtx", "version": "1.7", "gpu": None, "compute_capabilities": ["SM89"], "built": built,
+              "profiles": [[list(size) for size in up_to("23000x23000")]]}  # fmt: skip
+    report = engine_report(replace(own, engine=engine, parity={"not_run": "not asked for"}))
+    assert report[1].endswith("8 MB (so says TensorRT, but one feature map is larger)")
+
+
 LIMIT = 2**31 - 1
 
 
@@ -199,3 +236,30 @@ def test_a_whole_image_by_default_is_the_largest_that_old_versions_take():
 )  # fmt: skip
 def test_the_versions_that_count_elements_in_31_bits(name, version, limit):
     assert element_limit(SimpleNamespace(__name__=name, __version__=version)) == limit
+    assert usual_limit(SimpleNamespace(__name__=name, __version__=version)) == (2**40 if "rtx" in name else None)
+
+
+@pytest.mark.parametrize("shape", ["100000x64x64", "1x100000x64", "1x64x100000", "70000x70000x70000"])
+@pytest.mark.parametrize("limits", [(KEY_LIMIT, None, 2**40), (None, LIMIT, None), (None, None, None)])
+def test_what_a_card_cannot_say_is_refused_with_what_fits(shape, limits):
+    with pytest.raises(UsageError, match=r"more than 65,536 images at once or pixels a side: state at most") as caught:
+        check_profiles(card(), [up_to(shape)], *limits)
+    named = str(caught.value).split("at most ")[1].split()[0]
+    check_profiles(card(), [up_to(named)], *limits)
+
+
+def test_tensorrt_rtx_counts_elements_at_the_usual_size_alone():
+    own, limit = card(config={"scales": [2], "channels": 8}, precision="fp32"), 2**40
+    check_profiles(own, [read_profile("16x16,256x256,8192x8192"), up_to("1080x1920")], None, None, limit)
+    with pytest.raises(UsageError, match=r"1,099,511,627,776 at most as the usual size: state at most") as caught:
+        check_profiles(own, [read_profile("16x16,2048x2048,8192x8192")], None, None, limit)
+    named = str(caught.value).split("state at most ")[1].split()[0]
+    check_profiles(own, [read_profile(f"16x16,{named},8192x8192")], None, None, limit)
+
+
+def test_sizes_at_which_half_precision_may_overflow_are_warned_of_whatever_the_limit():
+    own = card(config={"scales": [8]})
+    assert "1x8192x8192 has 1,048,576 keys at scale 8: beyond 65,504" in overflow_risk(own, up_to("8192x8192"))
+    for other in (card(config={"scales": [8]}, precision="fp32"), card(config={"scales": []})):
+        assert overflow_risk(other, up_to("8192x8192")) is None
+    assert overflow_risk(own, up_to("8x96x96")) is None

@@ -76,7 +76,12 @@ def test_a_folder_is_smoothed_beyond_what_cannot_be_read(model, picture, tmp_pat
 
 @pytest.mark.parametrize(
     ("name", "code", "says"),
-    [("none/out.png", 2, "is no folder"), ("out.xyz", 1, "got '.xyz'"), ("out.jpg", 1, "cannot hold")],
+    [
+        ("none/out.png", 2, "is no folder"),
+        ("out.xyz", 2, "got '.xyz'"),
+        ("out", 2, "got ''"),
+        ("out.jpg", 1, "cannot hold"),
+    ],
 )
 def test_a_result_that_cannot_be_written_is_one_line(model, picture, tmp_path, name, code, says):
     Image.open(picture).convert("RGBA").save(picture)
@@ -101,6 +106,15 @@ def test_wrong_options_have_their_exit_code(model, picture, tmp_path, options, c
 def test_a_folder_that_is_not_there_is_told_before_anything_is_smoothed(model, picture, tmp_path):
     result = run(picture, tmp_path / "no" / "out.png", "--model", model())
     assert result.exit_code == 2 and "is no folder" in result.stderr and not result.stdout
+
+
+@pytest.mark.parametrize("target", ["out.xyz", "out", "folder"])
+def test_a_name_that_no_format_has_is_told_before_any_work(picture, tmp_path, monkeypatch, target):
+    monkeypatch.setattr(cli, "Smoother", lambda *_, **__: pytest.fail("a model was opened"))
+    (tmp_path / "folder").mkdir()
+    odd = picture.rename(tmp_path / "in.heic") if target == "folder" else picture
+    result = run(odd, tmp_path / target)
+    assert result.exit_code == 2 and "expected a name that ends in .png" in result.stderr, result.output
 
 
 def test_a_foreign_model_ends_with_5(picture, tmp_path):

@@ -44,7 +44,7 @@ def test_debug_shows_the_traceback_once_and_keeps_the_exit_code(args):
     assert result.stderr.count("Traceback") == 1 and result.stderr.endswith("Error: foreign\n")
 
 
-def test_wrong_usage_help_and_version_are_as_click_has_them():
+def test_wrong_usage_is_one_line_help_and_version_are_as_click_has_them():
     @click.group(cls=Group)
     def tool():
         """A tool."""
@@ -54,7 +54,17 @@ def test_wrong_usage_help_and_version_are_as_click_has_them():
     def work(count):
         """Work."""
 
-    assert CliRunner().invoke(tool, ["work", "--count", "x"]).exit_code == 2
+    for args, place in (
+        (["work", "--count", "x"], "tool work"),
+        (["work", "--nonsense"], "tool work"),
+        (["rest"], "tool"),
+    ):
+        wrong = CliRunner().invoke(tool, args, prog_name="tool")
+        assert wrong.exit_code == 2 and not wrong.stdout
+        assert wrong.stderr.startswith("Error: ") and wrong.stderr.endswith(f"({place} --help shows the usage)\n")
+        assert wrong.stderr.count("\n") == 1
+    alone = CliRunner().invoke(tool, [])
+    assert alone.exit_code == 2 and "Commands:" in alone.output  # all it can do
     for args in (["-h"], ["work", "-h"]):
         assert "--debug" in CliRunner().invoke(tool, args).stdout
     assert CliRunner().invoke(tool, ["--version"], prog_name="tool").stdout.startswith("tool ")

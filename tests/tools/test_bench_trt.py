@@ -212,7 +212,7 @@ def test_a_wrong_size_is_wrong_usage(text):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nothing"], 1, "no such checkpoint"),
+        (["nothing"], 2, "no such checkpoint"),
         (["--sizes", "huge"], 2, "expected a size"),
         (["--sizes", "8x8"], 2, "at least 16 pixels"),
         (["--ways", "magic"], 2, "expected ways out of"),

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pnen_runtime.errors import CheckpointError
+from pnen_runtime.errors import CheckpointError, UsageError
 from pnen_train import checkpoint
 from pnen_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pnen_train.state import build_network
@@ -149,7 +149,7 @@ def test_a_bundled_model_is_found_by_name_and_a_file_goes_first(saved, tmp_path,
     (here / "l0").write_bytes(b"mine")
     with pytest.raises(CheckpointError, match="torn file"):
         load_checkpoint("l0")
-    with pytest.raises(CheckpointError, match=r"l1: no such checkpoint, and none of the bundled ones \(l0\)"):
+    with pytest.raises(UsageError, match=r"l1: no such checkpoint, and none of the bundled ones \(l0\)"):
         load_checkpoint("l1")
 
 

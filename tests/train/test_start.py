@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pnen_runtime.errors import CheckpointError
+from pnen_runtime.errors import CheckpointError, UsageError
 from pnen_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pnen_train.config import recipe_from
 from pnen_train.models import build
@@ -34,7 +34,7 @@ def test_a_run_begins_with_the_weights_it_is_told_and_records_which(tmp_path, ti
     assert "start" not in first.training
     with pytest.raises(CheckpointError, match="expected weights to start with of the recipe's own network"):
         State.fresh(tiny(network={"channels": 6}, optimiser={"start": path}), pairs, CPU)
-    with pytest.raises(CheckpointError, match="no such checkpoint"):
+    with pytest.raises(UsageError, match="no such checkpoint"):
         State.fresh(tiny(optimiser={"start": "nowhere"}), pairs, CPU)
 
 
