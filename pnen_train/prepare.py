@@ -21,21 +21,22 @@ NOISE = (2.0, 14.0)  # σ in 8-bit levels
 
 
 def training_pictures(
-    photographs: Sequence[Path], progress: Progress = lambda *_: None, *, clean: bool = False
+    photographs: Sequence[Path], progress: Progress = lambda *_: None, *, sizes: int = 2, clean: bool = False
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Names and (H, W, 3) pictures to train on; the photographs' names and pixels alone say which.
 
-    Every photograph, at most about `SIDE` pixels a side, and made still smaller, where detail is denser; a noisy piece
-    of every third; and drawn pictures, a third as many as photographs. A network that learns from all of them keeps
-    flat colour flat and knows what a filter makes of noise. `clean` leaves the noisy and the drawn ones out, which a
-    network that takes noise away, or enlarges, must not take for the truth.
+    Every photograph in so many `sizes`: at most about `SIDE` pixels a side, and made still smaller by the next whole
+    factors, where detail is denser; a noisy piece of every third; and drawn pictures, a third as many as photographs. A
+    network that learns from all of them keeps flat colour flat and knows what a filter makes of noise. `clean` leaves
+    the noisy and the drawn ones out, which a network that takes noise away, or enlarges, must not take for the truth.
     """
     named = sorted(by_stem(photographs, "their training pictures would have one name").items())
     for number, (name, path) in enumerate(named):
         photograph = read_rgb(path)
         picture = reduced(photograph)
         yield name, picture
-        yield f"{name}_smaller", reduced(photograph, 1)
+        for further in range(1, sizes):
+            yield f"{name}_smaller{further}", reduced(photograph, further)
         if number % 3 == 0 and not clean:
             yield f"{name}_noisy", noisy(picture, number)
         progress(number + 1, len(named))

@@ -27,6 +27,7 @@ from pnen_runtime.files import replace_when_done, write_text
 from pnen_train.checkpoint import load_checkpoint
 from pnen_train.cli import main as pnen_train
 from pnen_train.config import Recipe, read_recipe
+from pnen_train.device import pick_device
 from pnen_train.models import count_parameters
 from pnen_train.parts import LARGEST
 from pnen_train.state import build_network
@@ -64,6 +65,8 @@ def main(
         raise UsageError(f"{out}: expected an empty folder for the box, found files; name another --out")
     started, sets = time.monotonic(), [word for change in changes for word in ("--set", change)]
     refuse_what_no_box_holds(read_recipe(recipe, changes))
+    if pick_device(device).type == "cpu" and device == "auto":
+        click.echo("no GPU: this trains on the CPU", err=True)
     with TemporaryDirectory() as place:
         run = Path(place) / Path(recipe).stem
         run.mkdir()

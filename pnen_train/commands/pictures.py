@@ -17,12 +17,14 @@ from .options import THERE
 @click.command("pictures", cls=Command)
 @click.argument("photographs", nargs=-1, required=True, type=THERE)
 @click.argument("folder", metavar="OUT", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--sizes", metavar="NUMBER", type=click.IntRange(1, 8), default=2, show_default=True,
+              help="In how many sizes each photograph comes.")  # fmt: skip
 @click.option("--clean", is_flag=True, help="Photographs alone: for networks that take noise away or enlarge.")
-def command(photographs: tuple[Path, ...], folder: Path, clean: bool) -> None:
+def command(photographs: tuple[Path, ...], folder: Path, sizes: int, clean: bool) -> None:
     """Make training pictures of PHOTOGRAPHS (files or folders) in the new folder OUT.
 
-    The photographs reduced to 512 pixels, and to two thirds or half of that; noisy pieces of some; and drawn pictures:
-    flat colour, gradients, text, line art, screenshots. The bundled networks were trained on such a folder.
+    The photographs reduced to 512 pixels, and again to two thirds or half of that; noisy pieces of some; and drawn
+    pictures: flat colour, gradients, text, line art, screenshots. The bundled networks were trained on such a folder.
     """
     if folder.is_dir() and any(folder.iterdir()):
         raise UsageError(f"{folder}: expected a new folder, got one that holds something")
@@ -30,7 +32,7 @@ def command(photographs: tuple[Path, ...], folder: Path, clean: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
     with bar("photographs", len(paths)) as advance:
-        for name, picture in training_pictures(paths, advance, clean=clean):
+        for name, picture in training_pictures(paths, advance, sizes=sizes, clean=clean):
             write_image(folder / f"{name}.png", picture)
             written += 1
     click.echo(f"written: {written} pictures in {folder}")

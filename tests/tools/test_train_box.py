@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+import torch
 
 from pnen_train.checkpoint import load_checkpoint
 from pnen_train.config import read_recipe
@@ -100,3 +101,11 @@ def test_what_was_trained_is_packed_when_the_box_is_interrupted_or_its_scoring_f
     monkeypatch.setattr(module, "call", call)
     assert box("mended", "--begin", tmp_path / "broken").exit_code == 0
     assert load_checkpoint(tmp_path / "mended" / "last.pt").step == 5
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_so(call, pictures, tmp_path):
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(RECIPE)
+    result = call("train_box", recipe, pictures, "--validation", pictures, "--out", tmp_path / "out", "--scored", 1)
+    assert result.exit_code == 0 and "no GPU: this trains on the CPU" in result.stderr

@@ -90,7 +90,7 @@ def test_a_run_becomes_a_bundled_model_with_pages(run, pictures, held_out, tmp_p
         "83 photographs free for any use (free/train: CC0 and Unsplash licence; Kodak24), 28 noisy pieces of them, "
         "27 drawn pictures")  # fmt: skip
     assert training["reproduce"][:2] == [
-        "pnen-train pictures free/train Kodak24 pictures", "pnen-train pictures free/holdout holdout"]  # fmt: skip
+        "pnen-train pictures free/train Kodak24 pictures --sizes 1", "pnen-train pictures free/holdout holdout"]  # fmt: skip
     assert training["reproduce"][2].startswith("pnen-train run pnen-l0-small pictures --validation holdout")
     assert "--set optimiser.steps=6 --seed 0" in training["reproduce"][2]
     assert [(row["tile"], row["step"]) for row in training["tile_study"]] == list(TILES)
@@ -202,7 +202,7 @@ def test_a_network_without_a_filter_is_one_line(trained, grey, held_out, tmp_pat
 
 
 @pytest.mark.parametrize(("record", "words"), [
-    ({"images": 137}, "expected a training on 138 pictures"),
+    ({"images": 137}, "expected a training on 221 pictures"),
     ({"start": {"weights": "/elsewhere/l0/last.pt", "sha256": "0"}}, "got other ones (last.pt)"),
     ({"extra": {"folders": ["pictures", "--validation /tmp/x"]}}, "got extra.folders = "),
 ])  # fmt: skip

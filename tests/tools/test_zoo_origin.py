@@ -59,9 +59,14 @@ def began_with(folder, sha256):
 
 def test_pictures_that_are_not_free_and_other_numbers_of_them_are_refused():
     record = {"images": 48, "recipe": {"data": {"images": 48}}}
-    assert trained_on(record, ["free/train", "Kodak24"]).startswith("48 of 138 pictures, spread evenly: 83 photographs")
+    assert trained_on(record, ["free/train", "Kodak24"]).startswith("48 of 221 pictures, spread evenly: 83 photographs")
     kodak = trained_on({"images": 40, "recipe": {"data": {}}}, ["Kodak24"])
     assert kodak == "24 photographs free for any use (Kodak24), 8 noisy pieces of them, 8 drawn pictures"
+    twice = trained_on({"images": 64, "recipe": {"data": {}}}, ["Kodak24"])
+    assert (
+        twice
+        == "24 photographs free for any use (Kodak24), each in two sizes, 8 noisy pieces of them, 8 drawn pictures"
+    )
     for folders in (["BSDS500/train"], ["free/train", "mine"]):
         with pytest.raises(UsageError, match="expected photographs free for any use"):
             trained_on(record, folders)

@@ -49,10 +49,12 @@ def test_the_command_makes_a_folder_to_train_on(photo, tmp_path):
     assert result.exit_code == 0, result.output
     names = sorted(path.stem for path in (tmp_path / "out").iterdir())
     four = ["astronaut", "chelsea", "coffee", "rocket"]
-    clean = sorted(four + [f"{name}_smaller" for name in four])
+    clean = sorted(four + [f"{name}_smaller1" for name in four])
     assert names == sorted([*clean, "astronaut_noisy", "rocket_noisy", "drawn_flat_0"])
     assert "written: 11 pictures" in result.output
     alone = CliRunner().invoke(main, ["pictures", call[0], str(tmp_path / "clean"), "--clean"])
     assert alone.exit_code == 0 and sorted(path.stem for path in (tmp_path / "clean").iterdir()) == clean
+    one = CliRunner().invoke(main, ["pictures", call[0], str(tmp_path / "one"), "--clean", "--sizes", "1"])
+    assert one.exit_code == 0 and sorted(path.stem for path in (tmp_path / "one").iterdir()) == four
     again = CliRunner().invoke(main, ["pictures", *call])
     assert again.exit_code == 2 and "expected a new folder" in again.output

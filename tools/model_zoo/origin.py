@@ -42,7 +42,8 @@ def origin(run: TrainedRun, given: Given) -> dict[str, Any]:
     _name_the_start(training, run.name)
     training["licence"] = f"{given.licence}: {LICENCES[given.licence]}"
     training["trained_on"] = trained_on(training, given.trained_on.split())
-    training["reproduce"] = [f"pnen-train pictures {given.trained_on} pictures",
+    sizes, _ = sizes_and_pictures(training, given.trained_on.split())
+    training["reproduce"] = [f"pnen-train pictures {given.trained_on} pictures{' --sizes 1' * (sizes == 1)}",
                              f"pnen-train pictures {given.choose_on} holdout",
                              command(training["recipe"], "pictures", "holdout")]  # fmt: skip
     reached = TABLE1.figures.get(("PNEN", training["task"]["filter"].upper()))
@@ -58,18 +59,26 @@ def origin(run: TrainedRun, given: Given) -> dict[str, Any]:
 
 def trained_on(training: Mapping[str, Any], folders: list[str]) -> str:
     """How many pictures of which kind the network saw, in words, from what `pnen-train pictures` makes of FREE ones."""
-    if others := [folder for folder in folders if folder not in FREE]:
-        raise UsageError(f"expected photographs free for any use ({', '.join(FREE)}), got {' '.join(others)}")
+    sizes, made = sizes_and_pictures(training, folders)
     count = sum(FREE[folder][0] for folder in folders)
-    noisy, drawn = -(-count // 3), count // 3
-    made, used = count + noisy + drawn, training["images"]
-    part = training["recipe"]["data"].get("images", 0)
+    used, part = training["images"], training["recipe"]["data"].get("images", 0)
     if used != (min(part, made) or made):
         raise UsageError(f"expected a training on {min(part, made) or made} pictures, as `pnen-train pictures` makes "
                          f"of {' and '.join(folders)}, got one on {used}")  # fmt: skip
     sources = "; ".join(": ".join(filter(None, (folder, FREE[folder][1]))) for folder in folders)
-    kinds = f"{count} photographs free for any use ({sources}), {noisy} noisy pieces of them, {drawn} drawn pictures"
+    kinds = (f"{count} photographs free for any use ({sources}){', each in two sizes' if sizes == 2 else ''}, "
+             f"{-(-count // 3)} noisy pieces of them, {count // 3} drawn pictures")  # fmt: skip
     return kinds if used == made else f"{used} of {made} pictures, spread evenly: {kinds}"
+
+
+def sizes_and_pictures(training: Mapping[str, Any], folders: list[str]) -> tuple[int, int]:
+    """In how many sizes each photograph came, one or two, and how many pictures were made in all."""
+    if others := [folder for folder in folders if folder not in FREE]:
+        raise UsageError(f"expected photographs free for any use ({', '.join(FREE)}), got {' '.join(others)}")
+    count = sum(FREE[folder][0] for folder in folders)
+    once = count + -(-count // 3) + count // 3
+    sizes = 1 if training["images"] == once else 2
+    return sizes, once + (sizes - 1) * count
 
 
 def _name_the_start(training: dict[str, Any], where: str) -> None:
