@@ -89,8 +89,8 @@ def test_a_run_becomes_a_bundled_model_with_pages(run, pictures, held_out, tmp_p
     assert training["trained_on"] == (
         "83 photographs free for any use (free/train: CC0 and Unsplash licence; Kodak24), 28 noisy pieces of them, "
         "27 drawn pictures")  # fmt: skip
-    assert training["reproduce"][:2] == [
-        "pnen-train pictures free/train Kodak24 pictures --sizes 1", "pnen-train pictures free/holdout holdout"]  # fmt: skip
+    made = "pnen-train pictures free/train Kodak24 pictures --sizes 1"
+    assert training["reproduce"][:2] == [made, "pnen-train pictures free/holdout holdout"]
     assert training["reproduce"][2].startswith("pnen-train run pnen-l0-small pictures --validation holdout")
     assert "--set optimiser.steps=6 --seed 0" in training["reproduce"][2]
     assert [(row["tile"], row["step"]) for row in training["tile_study"]] == list(TILES)
