@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 from torch import nn
 
+from pnen_runtime.errors import ImageError
+
 from .config import Recipe
 from .data import on_device
 from .fit import Clock, Costs
@@ -129,9 +131,12 @@ def told(recipe: Recipe, costs: Costs, memory: int | None, device: torch.device,
 
 
 def sizes_of(paths: Sequence[Path]) -> list[tuple[int, int]]:
-    """(H, W) of these pictures, by their headers."""
+    """(H, W) of these pictures, by their headers; ImageError where one cannot be read."""
     sizes = []
     for path in paths:
-        with Image.open(path) as picture:
-            sizes.append((picture.height, picture.width))
+        try:
+            with Image.open(path) as picture:
+                sizes.append((picture.height, picture.width))
+        except (OSError, ValueError, SyntaxError) as error:
+            raise ImageError(f"{path}: expected a picture, got something else: {error}") from error
     return sizes

@@ -40,8 +40,10 @@ def begin_with(model: nn.Module, weights: str) -> str:
 
 
 def _usual_strength(found: Checkpoint, weights: str) -> float:
+    wanted = f"{weights}: expected the record of an adjustable network's default strength, found none"
+    if not found.training.get("task"):
+        raise CheckpointError(wanted)
     try:
-        return usual_strength(found.training.get("task", {}))
-    except (UsageError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{weights}: expected the record of an adjustable network's default strength, "
-                              f"found none: {error}") from error  # fmt: skip
+        return usual_strength(found.training["task"])
+    except UsageError as error:
+        raise CheckpointError(f"{wanted}: {error}") from error
