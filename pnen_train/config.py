@@ -210,9 +210,8 @@ def recipe_from(found: Mapping[str, Any]) -> Recipe:
     wanted = channels_of(target)
     if (got := found["network"].get("image_channels", wanted)) != wanted:
         pictures = {3: "RGB", 1: "grey"}[wanted]
-        raise UsageError(
-            f"expected image_channels in [network] of {wanted}, as the {pictures} pictures have, got {got!r}"
-        )
+        raise UsageError(f"expected image_channels in [network] of {wanted}, as the {pictures} pictures have, "
+                         f"got {got!r}")  # fmt: skip
     parts = {name: _section(name, SECTIONS[name], found[name]) for name in SECTIONS if name in found}
     recipe = Recipe(network=dict(found["network"]), target=target, **parts)
     tile, step = recipe.run.tile, recipe.run.tile_step

@@ -6,7 +6,7 @@ from torch import nn
 
 from pnen_runtime.errors import CheckpointError, UsageError
 
-from .checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from .checkpoint import Checkpoint, load_checkpoint
 from .models.pnen import PNEN
 from .tasks import usual_strength
 
@@ -18,11 +18,7 @@ def begin_with(model: nn.Module, weights: str) -> str:
     those of fewer: it then gives what they give. Raises UsageError where there are none of this name or they are
     another network's, CheckpointError where they cannot be read.
     """
-    try:
-        path = find_checkpoint(weights)
-    except CheckpointError as error:
-        raise UsageError(f"start in [optimiser]: {error}") from error
-    found = load_checkpoint(path)
+    found = load_checkpoint(weights)
     start = found.model()
     if getattr(start.config, "strengths", ()) and not getattr(model.config, "strengths", ()):
         start = start.at(_usual_strength(found, weights))  # type: ignore[operator]
