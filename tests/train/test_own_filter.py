@@ -20,10 +20,9 @@ def _here(tmp_path, monkeypatch):
     """In a folder of the test's own; modules that it brings are forgotten."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    before = dict(sys.modules)
     yield
-    for name in sys.modules.keys() - before.keys():
-        if not name.startswith(("torch", "numpy", "scipy", "skimage", "pnen")):
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
 
 
