@@ -57,15 +57,22 @@ def strength_of(checkpoint: Checkpoint) -> dict[str, Any]:
         return {}
     (least, most), task = checkpoint.config["strengths"], checkpoint.training.get("task")
     task = task if isinstance(task, dict) else {}
-    kind = task.get("filter", "noise")
-    default = task.get(STRENGTH.get(kind, kind))
+    kind = task.get("filter") or task.get("function", "noise")
+    setting = "strength" if "function" in task else STRENGTH.get(kind, kind)
+    default = task.get(setting)
     if type(default) not in (int, float) or not least <= default <= most:
         raise CheckpointError(
             f"an adjustable network takes strengths from {least} to {most}, and its training record must name the "
-            f"default among them; expected {STRENGTH.get(kind, kind)!r} in its task, got {default!r}"
+            f"default among them; expected {setting!r} in its task, got {default!r}"
         )
     scale = checkpoint.config.get("strength_scale", "log")
-    return {"least": least, "most": most, "default": default, "unit": UNITS.get(kind, kind), "scale": scale}
+    return {
+        "least": least,
+        "most": most,
+        "default": default,
+        "unit": UNITS.get(kind, f"strength of {kind}"),
+        "scale": scale,
+    }
 
 
 def finite(value: Any) -> Any:

@@ -33,6 +33,7 @@ class _Config:
 @dataclass(frozen=True)
 class _Task:
     filter: Line | UnsetType = UNSET
+    function: Line | UnsetType = UNSET  # a user's own filter, "module:function": a name, which nothing here imports
     noise: Annotated[float, Meta(gt=0, le=255)] | UnsetType = UNSET
     scale: Annotated[int, Meta(ge=2, le=8)] | UnsetType = UNSET
 
@@ -96,9 +97,8 @@ class Card:
     """
 
     network: Line
-    task: dict[
-        str, Any
-    ]  # {"filter": "l0", "strength": 0.02, "kappa": 2.0}, {"noise": 25} (σ in levels) or {"scale": 3}
+    # {"filter": "l0", "strength": 0.02, "kappa": 2.0}, {"noise": 25} (σ in levels), {"scale": 3}, {"function": "a:b"}
+    task: dict[str, Any]
     config: dict[str, Any] = field(default_factory=dict)  # settings of the network
     channels: Literal[1, 3] = 3  # grey or RGB
     training_crop: Side = 96  # pixels a side

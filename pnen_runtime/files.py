@@ -50,6 +50,14 @@ def replace_when_done(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file; not where the system takes no such name, one that is too long among them."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def drop_abandoned(folder: Path) -> None:
     """Delete what processes that were killed left half written in `folder`; what is younger may still be written."""
     with suppress(OSError):

@@ -29,10 +29,11 @@ class Info:
 def describe_task(card: Card) -> str:
     """What the model does, with its settings or the range of its strength."""
     range_of, own = card.strength, ("strength", "sigma") if card.strength else ()
+    named = ("filter", "function")
     parts = [
-        str(value) if key == "filter" else f"{key}={value}"
+        str(value) if key in named else f"{key}={value}"
         for key, value in card.task.items()
-        if key not in ("strengths", *own)
+        if key not in ("strengths", "source", *own)
     ]
     if range_of:
         parts.append(f"strength {range_of['least']:g} to {range_of['most']:g} (default {range_of['default']:g})")

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pnen_runtime.errors import CheckpointError, UsageError
-from pnen_runtime.files import write_bytes
+from pnen_runtime.files import is_file, write_bytes
 from pnen_runtime.schema import Mismatch
 
 from .contents import check_archive, check_contents
@@ -96,9 +96,9 @@ def _bytes_of(found: dict[str, Any]) -> bytes:
 
 def find_checkpoint(path: str | Path) -> Path:
     """The file of this name, or the bundled checkpoint of this name; UsageError where there is neither."""
-    if Path(path).is_file():
+    if is_file(Path(path)):
         return Path(path)
-    if (BUNDLED / f"{path}.pt").is_file():
+    if is_file(BUNDLED / f"{path}.pt"):
         return BUNDLED / f"{path}.pt"
     names = ", ".join(sorted(p.stem for p in BUNDLED.glob("*.pt"))) or "none"
     raise UsageError(f"{path}: no such checkpoint, and none of the bundled ones ({names})")

@@ -9,6 +9,7 @@ from pnen_runtime.errors import BackendMissing
 from pnen_runtime.photo import take_any_size
 
 HELP = {
+    "new": "Write a recipe to begin with.",
     "run": "Train the network of a recipe on a folder of pictures.",
     "evaluate": "Score a checkpoint beside doing nothing.",
     "study": "Find the tile to recommend for a checkpoint.",

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_type_hints
 import tomllib
 
 from pnen_runtime.errors import UsageError
+from pnen_runtime.files import is_file
 
 from .tasks import NAMED_BY, channels_of, resolve_target
 
@@ -42,9 +43,7 @@ class Optimiser:
     """The loss, what makes it small, and its rate; the defaults are the paper's for smoothing."""
 
     steps: int = 400_000
-    # Weights to begin with: a bundled name, or a checkpoint from the working folder; "": random ones. A PNEN may have
-    # more stages than they have.
-    start: str = ""
+    start: str = ""  # a bundled name or a checkpoint with weights to begin with, maybe of fewer stages; "": random ones
     method: str = "adam"  # "sgd", with a momentum of 0.9; "muon" (see pnen_train.muon), which learns in fewer steps
     learning_rate: float = 5e-4
     schedule: str = "plateau"  # halves the rate when the training loss stops falling; "cosine" takes it to minimum_rate
@@ -133,7 +132,7 @@ def read_recipe(recipe: str | Path, changes: Sequence[str] = ()) -> Recipe:
 
 def _find(recipe: str | Path, beside: Path = Path()) -> Path:
     for path in (beside / recipe, RECIPES / f"{recipe}.toml"):
-        if path.is_file():
+        if is_file(path):
             return path
     names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
     raise UsageError(f'no recipe "{recipe}": expected a TOML file or one of {names}')
@@ -211,9 +210,8 @@ def recipe_from(found: Mapping[str, Any]) -> Recipe:
     wanted = channels_of(target)
     if (got := found["network"].get("image_channels", wanted)) != wanted:
         pictures = {3: "RGB", 1: "grey"}[wanted]
-        raise UsageError(
-            f"expected image_channels in [network] of {wanted}, as the {pictures} pictures have, got {got!r}"
-        )
+        raise UsageError(f"expected image_channels in [network] of {wanted}, as the {pictures} pictures have, "
+                         f"got {got!r}")  # fmt: skip
     parts = {name: _section(name, SECTIONS[name], found[name]) for name in SECTIONS if name in found}
     recipe = Recipe(network=dict(found["network"]), target=target, **parts)
     tile, step = recipe.run.tile, recipe.run.tile_step

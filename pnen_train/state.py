@@ -76,7 +76,7 @@ class State:
             before = _completed(json.loads(kept["recipe"]))
             recipe = _as_fitted(recipe, before, found.training.get("fitted"))
             after = json.loads(json.dumps(asdict(recipe)))
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (UsageError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path}: expected the recipe of a run in it, found none that can be read") from error
         for name, was, now in _differences(before, after):
             if name == "optimiser.steps":

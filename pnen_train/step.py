@@ -13,7 +13,7 @@ from .device import computes_in_bf16
 from .loss import training_loss
 from .processes import ALONE, Processes
 from .state import State
-from .tasks import noise_of, strength_setting
+from .tasks import noise_of, usual_strength
 
 log = logging.getLogger("pnen")
 
@@ -54,7 +54,7 @@ def objective_of(state: State, device: torch.device, processes: Processes = ALON
                     state.training["precision"], precision)  # fmt: skip
     state.training["precision"] = precision
     target = state.recipe.target
-    usual = target[strength_setting(target)] if target.get("strengths") else 1.0
+    usual = usual_strength(target) if target.get("strengths") else 1.0
     objective: nn.Module = Objective(state.model, state.recipe.optimiser, bf16, usual)
     objective = processes.share(objective)
     if run.compile:

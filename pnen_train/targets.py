@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pnen_runtime.errors import ImageError, UsageError
+from pnen_runtime.errors import ImageError, PnenError, UsageError
 from pnen_runtime.files import drop_abandoned, user_cache, write_text
 from pnen_runtime.image import read_rgb, write_image
 from pnen_runtime.photo import SUFFIXES
@@ -41,17 +41,29 @@ class Maker:
         """With defaults filled in; the cache is by default a folder of the user's."""
         return cls(filter, resolve(filter, settings), cache or user_cache("targets"))
 
+    def made_by(self) -> dict[str, Any]:
+        """What makes the targets, and so what keeps them apart from others."""
+        return {"filter": self.filter, "version": VERSIONS[self.filter], **self.settings}
+
+    def libraries(self) -> dict[str, str]:
+        """What it computes with, and which version."""
+        return libraries(self.filter, self.settings)
+
+    def make(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Filter an (H, W, 3) image."""
+        return filter_image(image, self.filter, self.settings)
+
     def target(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The filtered (H, W, 3) image; from the cache where the same pixels were filtered like this before."""
-        made_by = {"filter": self.filter, "version": VERSIONS[self.filter], **self.settings, "shape": image.shape}
+        made_by = {**self.made_by(), "shape": image.shape}
         digest = hashlib.sha256(json.dumps(made_by).encode() + image.tobytes()).hexdigest()
         path = self.cache / self.filter / f"{digest}.png"
         kept = _read_kept(path, image.shape)
         if kept is not None:
             return kept
-        target = filter_image(image, self.filter, self.settings)
+        target = self.make(image)
         path.parent.mkdir(parents=True, exist_ok=True)
-        record = made_by | libraries(self.filter, self.settings) | _metadata(image, target)
+        record = made_by | self.libraries() | _metadata(image, target)
         write_text(path.with_suffix(".json"), json.dumps(record, indent=1))
         write_image(path, target)
         return target
@@ -134,7 +146,10 @@ def load_pairs(
         image = read_picture(path, smallest)
         if targets is not None:
             return image, _ready_target(path, image, named, targets)
-        made = [maker.target(image) for maker in makers]
+        try:
+            made = [maker.target(image) for maker in makers]
+        except PnenError as error:
+            raise type(error)(f"{error} (on {path})") from error
         return image, made[0] if len(made) == 1 else np.stack(made)
 
     return list(in_parallel(load, paths, progress))

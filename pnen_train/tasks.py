@@ -14,12 +14,15 @@ from pnen_runtime.errors import UsageError
 from .filters import STRENGTH, resolve
 from .metrics import levels
 from .noise import Noise
+from .own_filter import OwnMaker
+from .own_source import function_target
 from .parallel import Progress, in_parallel
 from .pictures import read_grey, read_luma, read_picture
 from .targets import SMALLEST, Maker, Pair, load_pairs
 
 Load = Callable[[Sequence[Path], int, Progress | None], list[Pair]]  # paths, least pixels a side → pairs
-NAMED_BY = ("filter", "noise", "scale")  # what a task is, in [target] of a recipe and in a card
+NAMED_BY = ("filter", "function", "noise", "scale")  # what a task is, in [target] of a recipe and in a card
+SMOOTHING = ("filter", "function")
 
 
 @dataclass(frozen=True)
@@ -37,24 +40,29 @@ class Task:
     usual: float | None = None  # strength of what is scored, where an adjustable network makes no such targets
 
 
-def task_of(target: Mapping[str, Any], ready: Path | None = None) -> Task:
+def task_of(target: Mapping[str, Any], ready: Path | None = None, folders: Sequence[Path] = (Path(),)) -> Task:
     """The task of a recipe's [target] or of a checkpoint's record; `ready` is a folder of targets made elsewhere.
 
-    Raises UsageError where it is none.
+    A function that makes targets is looked for in `folders`, when some are to be made; it is run if it is the one whose
+    source the target names. Raises UsageError where the target is none.
     """
     target = resolve_target(target)
-    if ready is not None and "filter" not in target:
+    if ready is not None and not any(kind in target for kind in SMOOTHING):
         raise UsageError(f"{ready}: ready targets are for smoothing; a {' '.join(target)} task makes its own")
     if noise := noise_of(target):
         return _denoising(noise, target["noise"] if "strengths" in target else None)
     if "scale" in target:
         return _super_resolution(target["scale"])
-    name, strengths = target.pop("filter"), target.pop("strengths", ())
+    own, strengths = target.get("function"), target.pop("strengths", ())
+    name = own or target.pop("filter")
     if ready is not None and strengths:
         raise UsageError(f"{ready}: ready targets are of one strength; an adjustable network makes its own")
-    makers = [Maker.of(name, target | {STRENGTH[name]: strength}) for strength in strengths] or [Maker.of(name, target)]
+    key = "strength" if own else STRENGTH[name]
+    apart = [target | {key: strength} for strength in strengths] or [target]
+    known = [] if own else [Maker.of(name, one) for one in apart]
 
     def load(paths: Sequence[Path], smallest: int = SMALLEST, progress: Progress | None = None) -> list[Pair]:
+        makers = known if known or ready else [OwnMaker.in_one_of(folders, one) for one in apart]
         return load_pairs(paths, makers, ready, smallest=smallest, progress=progress)
 
     return Task(f"{name} targets", 3, load, load, strengths=tuple(strengths))
@@ -68,8 +76,18 @@ def of_strength(target: Mapping[str, Any], strength: float | None = None) -> dic
 
 
 def strength_setting(target: Mapping[str, Any]) -> str:
-    """The setting of a resolved target that says how strong it is: a filter's own, or σ of noise."""
+    """The setting of a resolved target that says how strong it is: a filter's own, a function's, or σ of noise."""
+    if "function" in target:
+        return "strength"
     return STRENGTH[target["filter"]] if "filter" in target else "noise"
+
+
+def usual_strength(target: Mapping[str, Any]) -> float:
+    """The default strength of a target of an adjustable network; UsageError where it is no target or has none."""
+    target = resolve_target(target)
+    if strength_setting(target) not in target:
+        raise UsageError(f"expected a default strength in [target], got {target}")
+    return target[strength_setting(target)]
 
 
 def noise_of(target: Mapping[str, Any]) -> Noise | None:
@@ -87,11 +105,12 @@ def at_each_strength(pairs: Sequence[Pair], task: Task) -> dict[float | None, li
 
 
 def resolve_target(target: Mapping[str, Any]) -> dict[str, Any]:
-    """{"filter": name, and all its settings}, {"noise": σ in 8-bit levels} or {"scale": factor}; by default L0.
+    """{"filter": name, and all its settings}, {"function": "module:function"} with a strength where it takes one,
+    {"noise": σ in 8-bit levels} or {"scale": factor}; by default L0.
 
-    `strengths` beside a filter are those of the targets that an adjustable network learns from, beside noise the least
-    and the most σ; the filter's own setting, or σ, is then the default strength. `colour` beside noise is for pictures
-    in RGB of 8 bits; without it they are grey.
+    `strengths` beside a filter or function are those of the targets that an adjustable network learns from, beside
+    noise the least and the most σ; the filter's own setting, or σ, is then the default strength. `colour` beside noise
+    is for pictures in RGB of 8 bits; without it they are grey. No function is looked for: `own_filter` does.
 
     Raises UsageError for what is none of them.
     """
@@ -107,6 +126,9 @@ def resolve_target(target: Mapping[str, Any]) -> dict[str, Any]:
         if type(target.get("colour", False)) is not bool:
             raise UsageError(f"expected colour in [target] to be true or false, got {target['colour']!r}")
         result |= {"colour": True} if target.get("colour") else {}
+        return result | ({"strengths": _strengths(result, target["strengths"])} if target.get("strengths") else {})
+    if "function" in target:
+        result = function_target(target)
         return result | ({"strengths": _strengths(result, target["strengths"])} if target.get("strengths") else {})
     name = target.get("filter", "l0")
     if not isinstance(name, str):
@@ -125,6 +147,8 @@ def _strengths(target: Mapping[str, Any], values: Any) -> list[float]:
     if not numbers or len(values) < 2 or sorted(set(values)) != list(values) or (noise and len(values) > 2):
         wanted = "two numbers from 0 that rise" if noise else "a list of numbers above 0 that rise"
         raise UsageError(f"expected strengths in [target] to be {wanted}, got {values!r}")
+    if own not in target:
+        raise UsageError(f"expected {own} in [target], the default, beside strengths, got none")
     if not values[0] <= target[own] <= values[-1]:
         raise UsageError(f"expected {own} in [target], which is the default, to be from {values[0]} to {values[-1]}, "
                          f"as the strengths are, got {target[own]}")  # fmt: skip
@@ -139,7 +163,7 @@ def strengths_of(target: Mapping[str, Any]) -> tuple[float, ...]:
 
 def channels_of(target: Mapping[str, Any]) -> int:
     """Of the images of a resolved target: smoothing is in RGB, the other tasks are in grey if not in colour."""
-    return 3 if "filter" in target or target.get("colour") else 1
+    return 3 if any(kind in target for kind in SMOOTHING) or target.get("colour") else 1
 
 
 def _number(key: str, value: Any) -> Any:

@@ -33,7 +33,7 @@ from .tasks import Task, at_each_strength, task_of
 Watch = Callable[[int, float, float], None]  # step, loss, PSNR of the batch in dB
 Report = Callable[[int, Scores, float], None]  # step, validation scores, steps per second so far
 NO_REPORT: Report = lambda *_: None  # noqa: E731
-Begin = Callable[[State], None]  # the run before its next step
+Begin = Callable[[State], None]  # the run between two steps
 READ_EVERY, READ_SELDOM = {"cpu": 1}, 20  # steps after which losses are read; a GPU need not wait for each
 NOTE_EVERY = 50  # steps: a row of metrics, with the means of these steps
 
@@ -62,6 +62,7 @@ def train(
     fit: bool = False,
     processes: Processes = ALONE,
     begin: Begin = lambda *_: None,
+    seen: Begin = lambda *_: None,
     watch: Watch = lambda *_: None,
     report: Report = NO_REPORT,
     clock: Clock = time.monotonic,
@@ -73,7 +74,7 @@ def train(
     that an uninterrupted run gives. Ctrl-C and SIGTERM save before they end the run, as Stopped; so does `deadline`, in
     seconds by `clock`, as TimeIsUp. With `fit` the run gets as many steps as end by then (see `pnen_train.fit`); a
     resumed one keeps those. Of several `processes` all see the folder, and the first writes. Returns the last
-    checkpoint.
+    checkpoint. `begin` is called with the run before the first step, `seen` after each.
 
     Raises UsageError, CheckpointError, BackendMissing, or PnenError where the loss is not finite any more.
     """
@@ -118,6 +119,7 @@ def train(
                     take_in(state, unread, processes, watch)
                     ends = processes.any(bool(interrupted())), processes.any(clock() >= deadline)
                 state.seconds += clock() - began
+                seen(state)
                 evaluated = state.step % run.evaluate_every == 0 or state.finished
                 if evaluated or state.step % NOTE_EVERY == 0:
                     row = figures(state)

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from pnen_runtime.errors import UsageError
+from pnen_runtime.errors import CheckpointError, UsageError
 
 from ..progress import bar
 from ..targets import SMALLEST, Pair
-from ..tasks import Load, Task, of_strength, strength_setting, strengths_of, task_of
+from ..tasks import Load, Task, of_strength, resolve_target, strengths_of, task_of, usual_strength
 
 THERE = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -40,10 +40,23 @@ def pairs_of(load: Load, name: str, paths: Sequence[Path], smallest: int = SMALL
 
 
 def task_learnt(training: Mapping[str, Any], ready: Path | None = None) -> Task:
-    """The task of a checkpoint with this record; UsageError where it does not say and there are no ready targets."""
-    if not training.get("task") and ready is None:
-        raise UsageError("the checkpoint does not say which filter it learnt; score it with evaluate and --targets")
-    return task_of(training.get("task") or {}, ready)
+    """The task of a checkpoint with this record; CheckpointError where it says none that there can be.
+
+    With ready targets it need not say. A user's function is looked for in the working folder, and run when targets are
+    made, if its source is the one that the network learnt.
+    """
+    task = training.get("task") or {}
+    if not task and ready is None:
+        raise CheckpointError(
+            "the checkpoint does not say which filter it learnt; score it with evaluate and --targets"
+        )
+    try:
+        task = resolve_target(task)
+        if task.get("strengths"):
+            usual_strength(task)
+    except UsageError as error:
+        raise CheckpointError(f"the checkpoint does not say what it learnt: {error}") from error
+    return task_of(task, ready)
 
 
 # Strengths of Fan et al. 2018, "Decoupled learning", and those that denoisers are usually compared at
@@ -61,7 +74,8 @@ def scored_tasks(
         return {None: learnt}
     task = training["task"]
     least, most = strengths_of(task)
-    asked = strengths or EVALUATED.get(task.get("filter", "noise"), (least, task[strength_setting(task)], most))
+    kind = "noise" if "noise" in task else task.get("filter", "")
+    asked = strengths or EVALUATED.get(kind, (least, usual_strength(task), most))
     return {strength: task_of(of_strength(task, strength)) for strength in asked}
 
 

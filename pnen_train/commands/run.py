@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import monotonic
 
@@ -11,15 +11,18 @@ import click
 import torch
 
 from pnen_runtime.commands import Command
-from pnen_runtime.errors import UsageError
+from pnen_runtime.errors import CheckpointError, UsageError
 
 from ..checkpoint import load_checkpoint
 from ..config import Recipe, override, read_recipe
+from ..cost import WORTH_MEASURING, Meter, measured, sizes_of, told
 from ..device import pick_device
 from ..evaluate import Scores, evaluate, mean_scores
 from ..models import count_parameters
+from ..own_filter import with_source
 from ..processes import joined
 from ..progress import bar, say
+from ..start import begin_with
 from ..state import State, build_network
 from ..targets import find_images, spread
 from ..tasks import task_of
@@ -52,7 +55,8 @@ from .options import FOLDER, THERE, device, pairs_of
 @click.option("--fit", is_flag=True, help="Set the steps so that warm-up and the whole schedule end with --max-time; "
               "a trial measures the rate. A resumed run keeps them.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
-@click.option("--dry-run", is_flag=True, help="Print all settings and stop.")
+@click.option("--dry-run", is_flag=True, help="Print all settings, say what the run would cost, and stop; a function "
+              "in [target] is read and not run.")  # fmt: skip
 def command(
     recipe: str,
     images: tuple[Path, ...],
@@ -79,18 +83,27 @@ def command(
         raise UsageError(f"expected --max-time MINUTES and no --steps beside --fit, got {wrong}")
     name = "-".join([Path(recipe).stem, *map(_in_a_name, changes)])
     plan = override(read_recipe(recipe, changes), steps=steps, seed=seed)
-    network, task = build_network(plan), task_of(plan.target, targets)
-    if dry_run:
-        settings = asdict(plan)
-        settings["network"] |= asdict(network.config)  # type: ignore[call-overload]
-        return click.echo(json.dumps(settings | {"parameters": count_parameters(network)}, indent=1))
+    folders = (Path(), Path(recipe).parent)  # where a function of the user's is looked for
+    if targets is None:
+        plan = replace(plan, target=with_source(plan.target, folders))
+    network, task = build_network(plan), task_of(plan.target, targets, folders)
+    if plan.optimiser.start and not resume:
+        begin_with(network, plan.optimiser.start)  # what does not fit shows now, not after the targets
     if threads:
         torch.set_num_threads(threads)
     out = out or Path("runs") / name
-    paths, scored = _split(images, validation, plan)
+    paths, scored = _split(images, validation, plan) if images or not dry_run else ([], [])
+    if dry_run:
+        settings = asdict(plan)
+        settings["network"] |= asdict(network.config)  # type: ignore[call-overload]
+        click.echo(json.dumps(settings | {"parameters": count_parameters(network)}, indent=1))
+        place = pick_device(device)
+        if plan.optimiser.steps >= WORTH_MEASURING:
+            say(f"{name}: {told(plan, *measured(plan, sizes_of(scored), place), place)}, beside making targets")
+        return
     with joined(device) as (processes, device):
         place = pick_device(device)
-        first = _first_step(out, resume)
+        first = _first_step(out, resume, plan)
         with processes.first_before_the_others():  # which then find its targets on disk
             pairs = pairs_of(task.training, task.name, paths, plan.data.largest)
             held = pairs_of(task.scored, task.name, scored)
@@ -106,6 +119,7 @@ def command(
             say(f"{name}: {count_parameters(network):,} parameters, {len(pairs)} images, scored on {len(held)}{origin},"
                 f" {place}{shared}, step {first} of {steps}{_fit_of(state)}, into {out}")  # fmt: skip
             say(f"{task.nothing_name}: PSNR {idle.psnr:.2f} dB, SSIM {idle.ssim:.4f}")
+            say(f"curves and pictures: tensorboard --logdir {out}")
             advance(first, steps)
 
         def report(step: int, scores: Scores, rate: float) -> None:
@@ -115,6 +129,7 @@ def command(
             with bar(name, plan.optimiser.steps, "loss {loss:.5f}  PSNR {psnr:.2f}", done=first) as advance:
                 last = train(plan, pairs, held, out, device=device, resume=resume, deadline=deadline, fit=fit,
                              processes=processes, begin=begin, report=report, clock=monotonic,
+                             seen=Meter(name, [image.shape[:2] for image, _ in held], place),
                              watch=lambda step, loss, psnr: advance(step, loss=loss, psnr=psnr))  # fmt: skip
         except Stopped:
             say(f"saved: {out / 'last.pt'}; go on with the same command and --resume")
@@ -141,14 +156,25 @@ def _fit_of(state: State) -> str:
             f"s a validation)")  # fmt: skip
 
 
-def _first_step(out: Path, resume: bool) -> int:
-    """How far the run in this folder came; UsageError where `--resume` does not fit what is there."""
+def _first_step(out: Path, resume: bool, plan: Recipe) -> int:
+    """How far the run in this folder came; UsageError where `--resume` does not fit what is there.
+
+    CheckpointError where the function that makes its targets was changed since.
+    """
     there = (out / "last.pt").is_file()
     if resume and not there:
         raise UsageError(f"{out}: expected a run to resume, found no last.pt; start without --resume")
     if there and not resume:
         raise UsageError(f"{out}: holds a run already; add --resume to go on with it, or choose another --out")
-    return load_checkpoint(out / "last.pt").step if there else 0
+    if not there:
+        return 0
+    found = load_checkpoint(out / "last.pt")
+    learnt = found.training.get("task", {})
+    before, now = learnt.get("source"), plan.target.get("source")
+    if before and now and before != now:
+        raise CheckpointError(f"{out}: expected the source of {learnt['function']} with which the run began, got one "
+                              "that was changed since; put it back, or begin another run in another --out")  # fmt: skip
+    return found.step
 
 
 def _split(images: tuple[Path, ...], validation: tuple[Path, ...], plan: Recipe) -> tuple[list[Path], list[Path]]:

@@ -13,7 +13,7 @@ from ..evaluate import network_smoother
 from ..progress import bar
 from ..study import TILES, recommended, study
 from ..targets import find_images, spread
-from ..tasks import of_strength, strength_setting, task_of
+from ..tasks import of_strength, task_of, usual_strength
 from .options import device, file_to_write, images, model, pairs_of, task_learnt
 
 
@@ -39,7 +39,7 @@ def command(
     task, strength = task_learnt(found.training), None
     if found.training["task"].get("strengths"):
         one = of_strength(found.training["task"], strength_asked)
-        task, strength = task_of(one), one[strength_setting(one)]
+        task, strength = task_of(one), usual_strength(one)
     pairs = pairs_of(task.scored, task.name, spread(find_images(images), limit))
     with bar("tiles", len(TILES)) as advance:
         smoother = partial(network_smoother, network, device=place, strength=strength)

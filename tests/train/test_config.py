@@ -1,5 +1,6 @@
 """Recipes are read strictly."""
 
+import json
 from dataclasses import asdict
 
 import pytest
@@ -82,7 +83,7 @@ def test_steps_and_seed_are_overridden_and_nothing_else():
         (NETWORK + "[target]\nstrengt = 1", 'unknown setting "strengt" of filter l0'),
         (
             NETWORK + '[target]\nfilter = "l0"\nnoise = 25',
-            r"expected one of filter, noise, scale in .*, got filter and noise",
+            r"expected one of filter, function, noise, scale in .*, got filter and noise",
         ),
         (NETWORK + "[target]\nnoise = 25\nkappa = 2", 'unknown setting "kappa" in .target. beside noise'),
         (NETWORK + "[target]\nnoise = 0", r"noise in \[target\] to be a number above 0, to 255, got 0"),
@@ -111,3 +112,13 @@ def test_what_is_wrong_is_said_in_one_line_with_the_file(tmp_path, text, message
 def test_an_unknown_name_lists_the_recipes_there_are():
     with pytest.raises(UsageError, match=r"expected a TOML file or one of .*pnen-l0"):
         read_recipe("pnen-l1")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "../" * 2000 + "x"], ids=["long", "zero", "deep"])
+def test_a_name_that_no_file_can_have_is_no_recipe(name, tmp_path):
+    with pytest.raises(UsageError, match="no recipe"):
+        read_recipe(name)
+    path = tmp_path / "recipe.toml"
+    path.write_text("extends = " + json.dumps(name) + '\n[network]\nname = "pnen"\n')
+    with pytest.raises(UsageError, match="recipe.toml: extends no recipe"):
+        read_recipe(path)

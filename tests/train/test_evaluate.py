@@ -11,6 +11,8 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
+from pnen_runtime.errors import CheckpointError
+from pnen_train.commands.options import scored_tasks
 from pnen_train.evaluate import Scores, evaluate, network_smoother
 from pnen_train.study import TileScore, recommended, study
 
@@ -94,3 +96,13 @@ def test_a_study_scores_every_tile_on_the_same_pairs(pairs):
     assert [(r.tile, r.step) for r in rows] == tiles
     assert len({r.scores.psnr for r in rows}) == 1 and rows[0].scores.images == 2
     assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+NO_TASKS = ({}, {"filter": "l1"}, {"filter": "l0", "kappa": [2]}, {"noise": -1}, {"function": "x"},
+            {"filter": "l0", "more": 1}, {"filter": "l0", "strengths": [0.2, 0.02]})  # fmt: skip
+
+
+@pytest.mark.parametrize("task", NO_TASKS, ids=str)
+def test_a_checkpoint_whose_task_is_none_cannot_be_read(task):
+    with pytest.raises(CheckpointError, match="the checkpoint does not say w"):
+        scored_tasks({"task": task}, None, ())

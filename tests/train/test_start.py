@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from pnen_runtime.errors import CheckpointError, UsageError
 from pnen_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from pnen_train.cli import main
 from pnen_train.config import recipe_from
 from pnen_train.models import build
 from pnen_train.state import State
@@ -32,7 +34,7 @@ def test_a_run_begins_with_the_weights_it_is_told_and_records_which(tmp_path, ti
         torch.testing.assert_close(weight, best.weights[key], rtol=0, atol=0)
     assert state.training["start"] == {"weights": path, "sha256": best.sha256()} and state.step == 0
     assert "start" not in first.training
-    with pytest.raises(CheckpointError, match="expected weights to start with of the recipe's own network"):
+    with pytest.raises(UsageError, match="expected weights to start with of the recipe's own network"):
         State.fresh(tiny(network={"channels": 6}, optimiser={"start": path}), pairs, CPU)
     with pytest.raises(UsageError, match="no such checkpoint"):
         State.fresh(tiny(optimiser={"start": "nowhere"}), pairs, CPU)
@@ -94,5 +96,40 @@ def test_an_adjustable_start_of_fewer_stages_is_taken_at_its_default_strength(tm
 def test_a_start_of_more_stages_or_of_other_settings_is_refused(changes, tmp_path, pairs):
     started(tmp_path / "start.pt", {}, 2, {"filter": "l0"})
     sections = {"network": SMALL | changes, "optimiser": {"start": str(tmp_path / "start.pt")}}
-    with pytest.raises(CheckpointError, match=f"it has.* {changes['stages']} and not 2"):
+    with pytest.raises(UsageError, match=f"it has.* {changes['stages']} and not 2"):
         State.fresh(recipe_from(sections), pairs, CPU)
+
+
+@pytest.mark.parametrize(
+    "task", [{}, {"filter": "none"}, {"filter": "l0", "strength": "x"}, {"function": "a:b"}], ids=str
+)
+def test_an_adjustable_start_that_names_no_default_strength_is_refused(task, tmp_path, pairs):
+    settings, path = {"grid": 2, "equivariant": True, "scales": []} | ADJUSTABLE, tmp_path / "start.pt"
+    started(path, settings, 2, task)
+    own = {key: value for key, value in settings.items() if key not in ADJUSTABLE}
+    sections = {"network": SMALL | own | {"stages": 2}, "optimiser": {"start": str(path)}}
+    with pytest.raises(CheckpointError, match="default strength"):
+        State.fresh(recipe_from(sections), pairs, CPU)
+
+
+@pytest.mark.parametrize("dry", [True, False], ids=["dry run", "run"])
+@pytest.mark.parametrize(
+    ("start", "code", "line"),
+    [
+        ("nowhere", 2, "nowhere: no such checkpoint"),
+        ("x" * 5000, 2, "no such checkpoint"),
+        ("other.pt", 2, "it has channels 8 and not 6"),
+        ("torn.pt", 1, "expected a PNEN checkpoint"),
+    ],
+    ids=["missing", "long", "other", "torn"],
+)
+def test_a_start_that_does_not_fit_shows_before_targets_are_made(
+    start, code, line, dry, tmp_path, images, recipe_file, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    started(tmp_path / "other.pt", {"channels": 6, "dilations": [1]}, 2, {"filter": "l0"})
+    (tmp_path / "torn.pt").write_bytes((tmp_path / "other.pt").read_bytes()[:999])
+    monkeypatch.setattr("pnen_train.targets.Maker.target", lambda *_: pytest.fail("a target was made"))
+    recipe = recipe_file(optimiser={"start": start})
+    result = CliRunner().invoke(main, ["run", str(recipe), str(images), *["--dry-run"] * dry])
+    assert result.exit_code == code and line in result.stderr, result.output

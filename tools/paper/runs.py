@@ -14,7 +14,7 @@ from pnen_train.config import SECTIONS
 from pnen_train.models import MODELS, build, config_of, count_parameters
 from pnen_train.models.pnb import PyramidNonLocal
 from pnen_train.models.presets import PRESETS
-from pnen_train.tasks import strength_setting
+from pnen_train.tasks import usual_strength
 
 from .published import Table
 
@@ -69,7 +69,7 @@ class TrainedRun:
         """To be applied to pictures; an adjustable one at its default strength."""
         made, task = self.checkpoint.model(), self.training.get("task", {})
         if getattr(made.config, "strengths", ()):
-            return made.at(task[strength_setting(task)])  # type: ignore[operator]
+            return made.at(usual_strength(task))  # type: ignore[operator]
         return made
 
     @property

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pnen_train.config import read_recipe
+from pnen_train.own_filter import with_source
+from pnen_train.start import begin_with
 from pnen_train.state import build_network
 from pnen_train.tasks import task_of
 
@@ -31,6 +33,11 @@ OTHERS = [
     },
     {"network": {"name": "djf"}, "target": {"filter": "wmf", "sigma": 25.5}, "run": {"tile": "whole"}},
     {"extends": "pnen-l0-small", "network": {"channels": 4}, "optimiser": {"loss": "l1"}},
+    {
+        "network": {"name": "pnen", **SMALL, "grid": 2},
+        "target": {"function": "own_function:faded", "strength": 0.5, "strengths": [0.25, 0.5]},
+        "optimiser": {"start": ""},
+    },
     SECTIONS,
 ]
 
@@ -38,6 +45,7 @@ OTHERS = [
 def recipes(folder: Path) -> Callable[[Draw], None]:
     """Read a damaged recipe, or a good one with an odd --set, as `pnen-train run --dry-run` does."""
     path, built = folder / "recipe.toml", set[str]()  # a network that comes again is not built again
+    (folder / "own_function.py").write_text("def faded(image, strength=0.1):\n    return image * (1 - strength)\n")
 
     def trial(draw: Draw) -> None:
         sections, changes = draw.choice(OTHERS), []
@@ -51,9 +59,12 @@ def recipes(folder: Path) -> Callable[[Draw], None]:
             text = damaged_bytes(text, draw) if draw.random() < 0.3 else text
         path.write_bytes(text)
         plan = read_recipe(path, changes)
-        network = json.dumps([plan.network, plan.target, plan.optimiser.loss])
+        plan = replace(plan, target=with_source(plan.target, [folder]))
+        network = json.dumps([plan.network, plan.target, plan.optimiser.loss, plan.optimiser.start])
         if network not in built:
-            build_network(plan)
+            model = build_network(plan)
+            if plan.optimiser.start:
+                begin_with(model, plan.optimiser.start)
             built.add(network)
         task_of(plan.target)
         json.dumps(asdict(plan))
