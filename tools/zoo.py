@@ -98,7 +98,7 @@ def _exported(checkpoint: Checkpoint, folder: Path) -> Path:
 @click.option("--into", type=FOLDER, default=PAGES, help="Pages and pictures go there.  [default: docs/models]")
 def pages(models: Path | None, into: Path) -> None:
     """Write the measured part of each bundled model's page, the pictures and the index; needs no data."""
-    names = sorted(path.stem for path in (models or BUNDLED).glob("*.pt"))
+    names = sorted(path.stem for path in (models or BUNDLED_ONNX).glob("*.onnx"))
     if not names:
         raise UsageError(f"{models or BUNDLED}: expected bundled models (NAME.pt and NAME.onnx), found none")
     found = [Model.read(name, models or BUNDLED, models or BUNDLED_ONNX) for name in names]
