@@ -131,7 +131,7 @@ def test_another_strength_is_the_filters_own(name):
 
 @pytest.mark.parametrize("name", ADJUSTABLE)
 def test_a_map_of_two_strengths_is_both_results_side_by_side(name):
-    image, reach = data.rocket()[:256], 100  # pixels that a place of the network sees at most, with room
+    image, reach = data.rocket()[:256], 140  # pixels that a place of the network sees at most, with room
     strengths = np.full(image.shape[:2], 0.005)
     strengths[:, 320:] = 0.1
     with Smoother(name) as smoother:

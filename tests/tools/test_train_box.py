@@ -104,8 +104,6 @@ def test_what_was_trained_is_packed_when_the_box_is_interrupted_or_its_scoring_f
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_it_says_so(call, pictures, tmp_path):
-    recipe = tmp_path / "tiny.toml"
-    recipe.write_text(RECIPE)
-    result = call("train_box", recipe, pictures, "--validation", pictures, "--out", tmp_path / "out", "--scored", 1)
+def test_without_a_gpu_it_says_so(box):
+    result = box("out", "--device", "auto")
     assert result.exit_code == 0 and "no GPU: this trains on the CPU" in result.stderr

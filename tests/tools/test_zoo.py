@@ -224,6 +224,7 @@ def test_pages_of_what_was_not_measured_are_one_line(trained, small, tmp_path, c
     folder.mkdir()
     refused(call("zoo", "pages", "--of", folder, "--into", tmp_path), "expected bundled models")
     (trained("mine", **small) / "last.pt").rename(folder / "old.pt")
+    (folder / "old.onnx").touch()
     refused(call("zoo", "pages", "--of", folder, "--into", tmp_path), "old: expected a model measured by")
 
 
