@@ -124,5 +124,5 @@ def test_wrong_names_and_threads_are_wrong_usage(model):
 
 def test_an_engine_file_is_not_given_to_onnxruntime(tmp_path):
     (tmp_path / "model.engine").write_bytes(b"plan")
-    with pytest.raises(EngineError, match="give the ONNX file"):
+    with pytest.raises(UsageError, match="give the ONNX file"):
         open_backend(tmp_path / "model.engine", "onnxruntime-cpu")

@@ -36,7 +36,7 @@ def photographs(photo, tmp_path):
 
 def test_targets_are_the_filter_at_each_strength(photographs, photo):
     pairs = task_of(TARGET).training(photographs, 16, None)
-    for strength, of_one in at_each_strength(pairs, STRENGTHS).items():
+    for strength, of_one in at_each_strength(pairs, task_of(TARGET)).items():
         for (image, target), name in zip(of_one, ("chelsea", "coffee"), strict=True):
             np.testing.assert_array_equal(image, photo(name))
             np.testing.assert_array_equal(target, filter_image(image, "l0", {"strength": strength}))
@@ -119,5 +119,5 @@ def test_the_command_says_what_doing_nothing_scores_on_average_over_the_strength
     result = CliRunner().invoke(main, ["run", str(recipe), str(images), "--out", str(tmp_path / "run")])
     assert result.exit_code == 0, result.output
     pairs = task_of(TARGET).scored([images / "rocket.png"], 16, None)
-    scores = [evaluate(lambda image: image, apart) for apart in at_each_strength(pairs, STRENGTHS).values()]
+    scores = [evaluate(lambda image: image, apart) for apart in at_each_strength(pairs, task_of(TARGET)).values()]
     assert f"doing nothing: PSNR {np.mean([s.psnr for s in scores]):.2f} dB, SSIM " in result.stderr

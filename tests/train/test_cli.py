@@ -210,7 +210,7 @@ def test_what_is_no_checkpoint_is_one_line(tmp_path, images, command):
     torch.save({"weight": torch.ones(1)}, tmp_path / "bare.pt")
     result = call(command, tmp_path / "bare.pt", images)
     assert result.exit_code == 1 and result.stderr.count("\n") == 1 and "bare state dict" in result.stderr
-    assert call(command, "nowhere.pt", images).exit_code == 1
+    assert call(command, "nowhere.pt", images).exit_code == 2
 
 
 def test_filter_takes_a_file_or_a_folder(images, tmp_path):
