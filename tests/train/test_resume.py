@@ -85,7 +85,8 @@ def test_a_run_killed_twice_ends_with_the_weights_of_an_uninterrupted_one(
     on_a_busy_machine = (" of 40, loss", " take about ")  # lines of each minute, and of what takes more than one
     lines = [line for line in log.splitlines() if not any(words in line for words in on_a_busy_machine)]
     assert lines[0].startswith("tiny: ") and "into" in lines[0] and lines[1].startswith("doing nothing: PSNR ")
-    assert all(line.startswith("step ") and "PSNR" in line for line in lines[2:-1]) and len(lines) > 3
+    assert lines[2].startswith("curves and pictures: tensorboard")
+    assert all(line.startswith("step ") and "PSNR" in line for line in lines[3:-1]) and len(lines) > 4, log
     assert lines[-1].endswith(f"export it with: pnen-export {killed / 'best.pt'}")
 
 
