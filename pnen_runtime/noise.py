@@ -18,7 +18,7 @@ def estimate_sigma(frame: np.ndarray) -> float:
     """σ in 8-bit levels of the Gaussian noise of an (H, W, C) picture of uint8, uint16 or floats in [0, 1].
 
     The median of the finest diagonal wavelet details (Donoho and Johnstone 1994), by blocks, of which quiet ones count
-    that are neither black nor white. Texture passes for noise: clean photographs get 0.4 to 7 levels. It is for noise
+    that are neither black nor white. Texture passes for noise: clean photographs get 0.2 to 8 levels. It is for noise
     that is the same everywhere and independent from pixel to pixel, which JPEG's and enlarged pictures' is not.
     """
     found = []

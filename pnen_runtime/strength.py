@@ -16,7 +16,6 @@ from .noise import estimate_sigma
 if TYPE_CHECKING:
     from .cuda.arrays import CudaArray
 
-Strength = Any  # a number, an (H, W) array of them, or for a denoiser "auto"
 log = logging.getLogger("pnen")
 
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .metrics import levels
 from .pictures import LUMA
 from .targets import Pair
 
@@ -38,7 +39,7 @@ class Noise:
         for image, folder in zip(images, sets, strict=True):
             channels = 1 if is_grey(image) else image.shape[2]
             noisy = image / 255 + draws[folder].normal(0, self.sigma / 255, (*image.shape[:2], channels))
-            pairs.append((rounded(255 * noisy) if self.colour else noisy.astype(np.float32), image))
+            pairs.append((levels(noisy) if self.colour else noisy.astype(np.float32), image))
         return pairs
 
     def on_batch(self, clean: Tensor, random: np.random.Generator, share: slice, batch: int) -> tuple[Tensor, ...]:
@@ -73,7 +74,3 @@ class Noise:
 def is_grey(image: NDArray[np.uint8]) -> bool:
     """Whether all channels of an (H, W, C) picture are the same."""
     return bool((image == image[..., :1]).all())
-
-
-def rounded(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -30,7 +30,7 @@ def begin_with(model: nn.Module, weights: str) -> str:
         own, other = ({"kind": type(net).__name__, **asdict(net.config)} for net in (model, start))  # type: ignore[call-overload]
         differ = [f"{key} {was} and not {other.get(key)}" for key, was in own.items() if other.get(key) != was]
         raise UsageError(f"{weights}: expected weights to start with of the recipe's own network, "
-                              f"got those of another; it has {', '.join(differ)}")  # fmt: skip
+                         f"got those of another; it has {', '.join(differ)}")  # fmt: skip
     model.load_state_dict(start.state_dict())
     return found.sha256()
 

@@ -126,20 +126,22 @@ def resolve_target(target: Mapping[str, Any]) -> dict[str, Any]:
         if type(target.get("colour", False)) is not bool:
             raise UsageError(f"expected colour in [target] to be true or false, got {target['colour']!r}")
         result |= {"colour": True} if target.get("colour") else {}
-        return result | ({"strengths": _strengths(result, target["strengths"])} if target.get("strengths") else {})
+        return _with_strengths(result, target.get("strengths"))
     if "function" in target:
         result = function_target(target)
-        return result | ({"strengths": _strengths(result, target["strengths"])} if target.get("strengths") else {})
+        return _with_strengths(result, target.get("strengths"))
     name = target.get("filter", "l0")
     if not isinstance(name, str):
         raise UsageError(f"expected filter in [target] to be a text, got {name!r}")
     settings = {key: value for key, value in target.items() if key not in ("filter", "strengths")}
     result = {"filter": name, **resolve(name, settings)}
-    return result | ({"strengths": _strengths(result, target["strengths"])} if target.get("strengths") else {})
+    return _with_strengths(result, target.get("strengths"))
 
 
-def _strengths(target: Mapping[str, Any], values: Any) -> list[float]:
-    """Of the targets, from the least to the most; UsageError where they are no such list with the default inside."""
+def _with_strengths(target: dict[str, Any], values: Any) -> dict[str, Any]:
+    """The target with those of an adjustable network, which rise; UsageError where the default is not among them."""
+    if not values:
+        return target
     own, noise = strength_setting(target), "noise" in target
     numbers = isinstance(values, (list, tuple)) and all(
         type(value) in (int, float) and (value > 0 or (noise and value == 0)) for value in values
@@ -152,7 +154,7 @@ def _strengths(target: Mapping[str, Any], values: Any) -> list[float]:
     if not values[0] <= target[own] <= values[-1]:
         raise UsageError(f"expected {own} in [target], which is the default, to be from {values[0]} to {values[-1]}, "
                          f"as the strengths are, got {target[own]}")  # fmt: skip
-    return [float(value) for value in values]
+    return target | {"strengths": [float(value) for value in values]}
 
 
 def strengths_of(target: Mapping[str, Any]) -> tuple[float, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import skimage.data
@@ -91,3 +93,14 @@ def pairs(tmp_path_factory):
     """Four pictures and their L0 targets."""
     own = Maker.of("l0", {}, tmp_path_factory.mktemp("targets"))
     return [(picture(name), own.target(picture(name))) for name in NAMES]
+
+
+@pytest.fixture
+def working_folder(tmp_path, monkeypatch):
+    """In a folder of the test's own; modules that it brings are forgotten."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]

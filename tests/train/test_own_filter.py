@@ -11,19 +11,9 @@ from pnen_train.own_filter import OwnMaker, with_source
 from pnen_train.own_source import find_function
 from pnen_train.tasks import channels_of, resolve_target, task_of
 
+pytestmark = pytest.mark.usefixtures("working_folder")
 DARKER = "def darker(image):\n    return image / 2\n"
 FADED = "def faded(image, strength=0.1):\n    return image * (1 - strength)\n"
-
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    """In a folder of the test's own; modules that it brings are forgotten."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield
-    for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
 
 
 def maker_of(folder, name, code, **settings):

@@ -127,7 +127,7 @@ def _check_same(entries: Sequence[Entry]) -> None:
 def data_name(folder: Path) -> str:
     """What to call a set of images: its folder, with the set's own name before a split's."""
     folder = folder.resolve()
-    split = folder.name.lower() in ("train", "val", "test", "validation", "images")
+    split = folder.name.lower() in ("train", "val", "test", "validation", "holdout", "images")
     return f"{folder.parent.name}/{folder.name}" if split else folder.name
 
 
