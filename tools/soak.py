@@ -33,7 +33,7 @@ def main(runs: int, threads: int, model: str, seed: int) -> None:
     soak.run(warm, threads)
     before, opened = Use.now(), soak.opened
     soak.run(runs, threads)
-    after = Use.now()
+    after = Use.settled(before.threads if before else 0)
     soak.shared.close()
     say(f"{runs:,} runs of {model} from {threads} threads, {soak.opened - opened:,} Smoothers opened and closed: "
         f"{len(soak.faults)} differ from one thread's or failed")  # fmt: skip

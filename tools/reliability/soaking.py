@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,15 @@ class Use:
         found = re.search(r"VmRSS:\s+(\d+) kB", (process / "status").read_text())
         handles, threads = (len(os.listdir(process / part)) for part in ("fd", "task"))
         return cls(int(found[1]) / 1e3 if found else 0.0, handles, threads)
+
+    @classmethod
+    def settled(cls, threads: int) -> Use | None:
+        """Likewise, once no more than so many threads are left, or after a second: the system takes a moment."""
+        for _ in range(100):
+            if (found := cls.now()) is None or found.threads <= threads:
+                break
+            time.sleep(0.01)
+        return found
 
     def __str__(self) -> str:
         return f"{self.megabytes:.0f} MB, {self.handles} open files, {self.threads} threads"
