@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from pathlib import Path
@@ -53,7 +54,8 @@ def read_image(path: str | os.PathLike[str]) -> PIL.Image.Image:
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # decoders raise nearly anything on broken data
-        if isinstance(error, OSError) and error.errno is not None:
+        told = error.errno if isinstance(error, OSError) else None
+        if told not in (None, errno.EINVAL):  # which is a place in the file that cannot be, as broken data say
             raise
         raise ImageError(f"{path}: the image cannot be read: {error or type(error).__name__}") from error
 

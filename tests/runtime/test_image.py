@@ -182,7 +182,10 @@ def test_an_array_that_no_file_holds_is_refused(tmp_path, array):
         write_image(tmp_path / "a.png", array)
 
 
-@pytest.mark.parametrize("data", [b"", b"not an image", None])
+FAR = b"II\x2b\0\x08\0\0\0" + (2**60).to_bytes(8, "little") + bytes(64)  # a BigTIFF whose picture no file can hold
+
+
+@pytest.mark.parametrize("data", [b"", b"not an image", FAR, None])
 def test_a_broken_file_is_an_image_error_that_names_it(tmp_path, data):
     path = tmp_path / "broken.png"
     if data is None:
