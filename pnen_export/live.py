@@ -22,7 +22,7 @@ def live_maps(model: nn.Module) -> int:
     settings: Any = model.config
     deployed = Deployed(model)
     image = torch.zeros(1, settings.image_channels, SIDE, SIDE)
-    maps = [torch.full((1, 1, SIDE, SIDE), least) for least in strengths_of(model)[:1]]
+    maps = [torch.full((1, 1, SIDE, SIDE), float(least)) for least in strengths_of(model)[:1]]
     with torch.no_grad(), Watch() as watch:
         deployed(image, *maps)
     places = ceil(SIDE / getattr(settings, "grid", 1)) ** 2

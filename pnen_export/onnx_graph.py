@@ -26,7 +26,7 @@ def export_graph(network: Deployed, channels: int, target: Target) -> onnx.Model
     """
     examples = {"image": torch.rand(2, channels, 37, 53)}  # neither square nor even, so that nothing is specialised
     if network.strengths:
-        examples["strength"] = torch.full((2, 1, 37, 53), network.strengths[0])
+        examples["strength"] = torch.full((2, 1, 37, 53), float(network.strengths[0]))
     axes = {0: Dim("batch", min=1), 2: Dim("height", min=16), 3: Dim("width", min=16)}
     with _quiet():
         program = torch.onnx.export(

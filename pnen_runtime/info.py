@@ -28,16 +28,21 @@ class Info:
 
 def describe_task(card: Card) -> str:
     """What the model does, with its settings or the range of its strength."""
-    range_of, own = card.strength, ("strength", "sigma") if card.strength else ()
-    named = ("filter", "function")
-    parts = [
-        str(value) if key in named else f"{key}={value}"
-        for key, value in card.task.items()
-        if key not in ("strengths", "source", *own)
-    ]
+    range_of, task = card.strength, dict(card.task)
+    if noise := task.pop("noise", None):
+        parts = [f"denoising in {'colour and grey' if task.pop('colour', False) else 'grey'}"]
+        parts += [] if range_of else [f"σ {noise:g}"]
+    elif scale := task.pop("scale", None):
+        parts = [f"enlarging {scale} times"]
+    else:
+        own, named = ("strength", "sigma") if range_of else (), ("filter", "function")
+        parts = [str(value) if key in named else f"{key}={value}" for key, value in task.items()
+                 if key not in ("strengths", "source", *own)]  # fmt: skip
     if range_of:
-        parts.append(f"strength {range_of['least']:g} to {range_of['most']:g} (default {range_of['default']:g})")
-    return " ".join(parts)
+        least, most, usual = (range_of[end] for end in ("least", "most", "default"))
+        auto = "; by default as much as the picture seems to have" if noise else f" (default {usual:g})"
+        parts.append(f"{'σ' if noise else 'strength'} {least:g} to {most:g}{auto}")
+    return ", ".join(parts) if noise else " ".join(parts)
 
 
 def list_models() -> str:

@@ -35,4 +35,9 @@ def read_luma(path: Path, smallest: int) -> NDArray[np.uint8]:
     rgb, mode = read_picture(path, smallest), read_image(path).mode
     if mode in GREY_MODES or mode.startswith("I"):
         return np.ascontiguousarray(rgb[..., :1])
+    return luma_of(rgb)
+
+
+def luma_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Y in studio swing of (H, W, 3) pictures: (H, W, 1)."""
     return np.rint(255 * to_ycbcr(rgb / 255)[..., :1]).astype(np.uint8)

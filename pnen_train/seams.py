@@ -1,7 +1,11 @@
 """Do tiles show? A picture smoothed on two grids of tiles that lie half a step apart should be the same picture."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from pnen_runtime.image import full_scale
 
 from .evaluate import Smooth
 
@@ -11,7 +15,7 @@ ALLOWED_FLAT = 0.5  # levels, of gradients and skies
 EVEN = 3.0  # levels; a block is even, as of a sky, where the picture's standard deviation in it is no larger
 
 
-def seam(smooth: Smooth, image: NDArray[np.uint8], tile: int, step: int, even: bool = False) -> float:
+def seam(smooth: Smooth, image: NDArray[Any], tile: int, step: int, even: bool = False) -> float:
     """The largest difference, in 8-bit levels, between the means of a 16×16 block on the two grids.
 
     `smooth` works in tiles of `tile` pixels every `step`, from the top left. Given the picture without its first half
@@ -25,11 +29,12 @@ def seam(smooth: Smooth, image: NDArray[np.uint8], tile: int, step: int, even: b
     if min(high, wide) < BLOCK or max(height, width) <= tile:
         return 0.0
     inner = slice(left_out, left_out + high), slice(left_out, left_out + wide)
-    one = smooth(image).astype(np.float64)[inner]
-    other = smooth(np.ascontiguousarray(image[shift:, shift:])).astype(np.float64)
+    unit = 255 / full_scale(image.dtype)
+    one = unit * smooth(image).astype(np.float64)[inner]
+    other = unit * smooth(np.ascontiguousarray(image[shift:, shift:])).astype(np.float64)
     other = other[left_out - shift :, left_out - shift :][:high, :wide]
     blocks = high // BLOCK, BLOCK, wide // BLOCK, BLOCK, -1
     difference = np.abs((one - other).reshape(blocks).mean((1, 3))).max(axis=-1)
     if even:
-        difference = difference[image[inner].reshape(blocks).std((1, 3)).max(axis=-1) <= EVEN]
+        difference = difference[unit * image[inner].reshape(blocks).std((1, 3)).max(axis=-1) <= EVEN]
     return float(difference.max(initial=0))

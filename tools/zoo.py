@@ -15,7 +15,7 @@ import click
 from model_zoo.measure import Pictures, measured, name_of
 from model_zoo.origin import LICENCES, Given, origin, refuse_paths
 from model_zoo.pages import Model, write_index, write_page
-from model_zoo.pictures import failures, training_curve, zoo
+from model_zoo.pictures import failures, other_noise, training_curve, zoo
 from paper.runs import TrainedRun
 
 from pnen_export.export import export
@@ -51,6 +51,8 @@ def main() -> None:
               "its default an adjustable network is scored on so many, spread evenly.")  # fmt: skip
 @click.option("--study-limit", metavar="IMAGES", type=COUNT, default=8, show_default=True,
               help="Choose tile and step on so many, spread evenly.")  # fmt: skip
+@click.option("--also", "others", multiple=True, type=FOLDER, help="More photographs to score a denoiser or an "
+              "enlarger on; repeatable.")  # fmt: skip
 @click.option("--into", type=FOLDER, help="Write NAME.pt and NAME.onnx there.  [default: into the package]")
 def add(
     name: str,
@@ -62,17 +64,22 @@ def add(
     images: int | None,
     limit: int,
     study_limit: int,
+    others: tuple[Path, ...],
     into: Path | None,
 ) -> None:
     """Measure RUN (a run folder, a checkpoint, or a bundled name) and write it as the bundled model NAME."""
     found = TrainedRun.of(run)
     task = found.training.get("task", {})
-    if "filter" not in task:
-        raise UsageError(
-            f"{found.path}: expected a network that learnt a filter, got {task or 'one that learnt nothing'}"
-        )
+    if not {"filter", "noise", "scale"} & task.keys():
+        raise UsageError(f"{found.path}: expected a network that learnt one of the filters, to take noise away, or to "
+                         f"enlarge; got {task or 'one that learnt nothing'}")  # fmt: skip
+    if "filter" in task and others:
+        raise UsageError("expected --also with a denoiser or an enlarger, which are scored on more sets than one")
     record = origin(found, Given(trained_on, licence, name_of(choose_on)))
-    pictures, lean = Pictures(scored, choose_on, images), replace(found.checkpoint, resume=None, training=record)
+    pictures, lean = (
+        Pictures(scored, choose_on, images, others),
+        replace(found.checkpoint, resume=None, training=record),
+    )
     with TemporaryDirectory() as place:
         training = measured(record, _exported(lean, Path(place)), pictures, limit, study_limit)
         refuse_paths(training, name)
@@ -81,10 +88,11 @@ def add(
     save_checkpoint((into or BUNDLED) / f"{name}.pt", lean)
     write_bytes((into or BUNDLED_ONNX) / f"{name}.onnx", graph)
     nothing, network = training["scores"]["rows"].values()
+    own = training["cpu"].get("filter_seconds")
     click.echo(f"{name}: {network['psnr']:.2f} dB / {network['ssim']:.4f} (doing nothing {nothing['psnr']:.2f} / "
                f"{nothing['ssim']:.4f}) on {network['images']} images in tiles of {training['tile']} every "
-               f"{training['tile_step']}, {network['cpu_seconds']:.2f} CPU s an image; the filter itself "
-               f"{training['cpu']['filter_seconds']:.2f}")  # fmt: skip
+               f"{training['tile_step']}, {network['cpu_seconds']:.2f} CPU s an image"
+               f"{'' if own is None else f'; the filter itself {own:.2f}'}")  # fmt: skip
 
 
 def _exported(checkpoint: Checkpoint, folder: Path) -> Path:
@@ -108,7 +116,10 @@ def pages(models: Path | None, into: Path) -> None:
             _save(training_curve(model.name, curve), into / f"{model.name}_curve.png")
         with Smoother(model.file, threads=1) as smoother:
             _save(failures(smoother), into / f"{model.name}_failures.jpg")
-    _save(zoo({model.name: model.training for model in found}), into / "zoo.png")
+            if "noise" in smoother.card.task:
+                _save(other_noise(smoother), into / f"{model.name}_other_noise.jpg")
+    if imitating := {model.name: model.training for model in found if "filter" in model.training["task"]}:
+        _save(zoo(imitating), into / "zoo.png")
     write_index(into / "README.md", found)
     click.echo(f"written: the pages of {', '.join(names)} in {into}")
 

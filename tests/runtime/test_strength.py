@@ -9,7 +9,7 @@ from PIL import Image
 
 from pnen_runtime import EngineError, Smoother, UsageError
 from pnen_runtime.cli import smooth
-from pnen_runtime.info import list_models
+from pnen_runtime.info import describe_task, list_models
 from pnen_runtime.models import bundled_models
 
 WHITE = np.ones((40, 70, 3), np.float32)
@@ -109,3 +109,16 @@ def test_the_bundled_models_are_listed_with_what_they_do():
     assert done.exit_code == 0 and done.stdout.splitlines() == list_models().splitlines()
     for name, line in zip(bundled_models(), done.stdout.splitlines(), strict=True):
         assert line.startswith(name) and " MB" in line
+
+
+@pytest.mark.parametrize(("task", "strength", "words"), [
+    ({"noise": 25}, None, "denoising in grey, σ 25"),
+    ({"noise": 25, "colour": True, "strengths": [0, 50]}, (0, 25, 50), "denoising in colour and grey, σ 0 to 50; by "
+     "default as much as the picture seems to have"),
+    ({"scale": 2}, None, "enlarging 2 times"),
+    ({"filter": "l0", "strength": 0.02, "kappa": 2.0, "strengths": [0.002, 0.02]}, (0.002, 0.02, 0.2),
+     "l0 kappa=2.0 strength 0.002 to 0.2 (default 0.02)"),
+])  # fmt: skip
+def test_a_card_is_told_in_words(card, task, strength, words):
+    ends = dict(zip(("least", "default", "most"), strength, strict=True)) if strength else {}
+    assert describe_task(card(task=task, strength=ends)) == words

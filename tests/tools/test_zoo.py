@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_zoo import flat, scores, tiles
 from model_zoo import pictures as drawn
-from model_zoo.imitation import ends_of
+from model_zoo.learnt import ends_of
 from model_zoo.origin import refuse_paths
 from model_zoo.pages import Model, about
 from model_zoo.sections import measurements
@@ -90,7 +90,7 @@ def test_a_run_becomes_a_bundled_model_with_pages(run, pictures, held_out, tmp_p
         "83 photographs free for any use (free/train: CC0 and Unsplash licence; Kodak24), 28 noisy pieces of them, "
         "27 drawn pictures")  # fmt: skip
     made = "pnen-train pictures free/train Kodak24 pictures --sizes 1"
-    assert training["reproduce"][:2] == [made, "pnen-train pictures free/holdout holdout"]
+    assert training["reproduce"][:2] == [made, "pnen-train pictures free/holdout holdout --sizes 1 --clean"]
     assert training["reproduce"][2].startswith("pnen-train run pnen-l0-small pictures --validation holdout")
     assert "--set optimiser.steps=6 --seed 0" in training["reproduce"][2]
     assert [(row["tile"], row["step"]) for row in training["tile_study"]] == list(TILES)
@@ -195,10 +195,15 @@ def refused(result, words):
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_a_network_without_a_filter_is_one_line(trained, grey, held_out, tmp_path, call):
-    denoiser = trained("grey", "rdn", task={"noise": 25}, image_channels=1, channels=4, dense_layers=1, blocks=1)
-    words = "zoo", "add", "grey", denoiser, "--on", grey, "--choose-on", held_out, "--into", tmp_path
-    refused(call(*words, *FREE), "expected a network that learnt a filter")
+def test_a_network_that_learnt_a_function_of_ones_own_is_one_line(run, pictures, held_out, tmp_path, call):
+    change(run, task={"function": "soft:soft", "source": "0"})
+    options = "--on", pictures, "--choose-on", held_out, "--into", tmp_path
+    refused(call("zoo", "add", "tiny", run, *options, *FREE), "expected a network that learnt one of the filters")
+
+
+def test_more_sets_are_for_networks_that_restore(run, pictures, held_out, grey, tmp_path, call):
+    options = "--on", pictures, "--choose-on", held_out, "--into", tmp_path, "--also", grey
+    refused(call("zoo", "add", "tiny", run, *options, *FREE), "expected --also with a denoiser or an enlarger")
 
 
 @pytest.mark.parametrize(("record", "words"), [

@@ -13,7 +13,7 @@ class Stub:
 
     def __init__(self, strengths=(0.01, 0.02, 0.05)):
         self.ends, self.default, self.backend = strengths, strengths[len(strengths) // 2], self
-        self.asked = []
+        self.asked, self.task, self.shave = [], {"filter": "stub"}, 0
 
     def smooth(self, strength, tile, step):
         self.asked.append(strength)

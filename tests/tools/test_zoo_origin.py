@@ -58,12 +58,15 @@ def began_with(folder, sha256):
 
 
 def test_pictures_that_are_not_free_and_other_numbers_of_them_are_refused():
-    record = {"images": 48, "recipe": {"data": {"images": 48}}}
+    learnt, every = {"task": {"filter": "l0"}}, {"recipe": {"data": {}}}
+    record = {**learnt, "images": 48, "recipe": {"data": {"images": 48}}}
     assert trained_on(record, ["free/train", "Kodak24"]).startswith("48 of 221 pictures, spread evenly: 83 photographs")
-    kodak = trained_on({"images": 40, "recipe": {"data": {}}}, ["Kodak24"])
+    kodak = trained_on({**learnt, **every, "images": 40}, ["Kodak24"])
     assert kodak == "24 photographs free for any use (Kodak24), 8 noisy pieces of them, 8 drawn pictures"
-    twice = trained_on({"images": 64, "recipe": {"data": {}}}, ["Kodak24"])
+    twice = trained_on({**learnt, **every, "images": 64}, ["Kodak24"])
     assert twice.startswith("24 photographs free for any use (Kodak24), each in two sizes, 8 noisy pieces of them")
+    clean = trained_on({"task": {"scale": 2}, **every, "images": 48}, ["Kodak24"])
+    assert clean == "24 photographs free for any use (Kodak24), each in two sizes"
     for folders in (["BSDS500/train"], ["free/train", "mine"]):
         with pytest.raises(UsageError, match="expected photographs free for any use"):
             trained_on(record, folders)

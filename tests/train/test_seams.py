@@ -48,3 +48,9 @@ def test_even_blocks_alone_tell_of_a_sky(sky):
 
     assert seam(at_towers, towers, 128, 96) > 1
     assert seam(at_towers, towers, 128, 96, even=True) <= 0.5
+
+
+def test_floats_are_measured_in_levels_as_well(sky):
+    wanted, floats = seam(tiled(leans_on_its_tile, 128, 96), sky, 128, 96), (sky / 255).astype(np.float32)
+    assert seam(tiled(leans_on_its_tile, 128, 96), floats, 128, 96) == pytest.approx(wanted, abs=0.6)
+    assert seam(tiled(leans_on_its_tile, 128, 96), floats, 128, 96, even=True) > 0.5

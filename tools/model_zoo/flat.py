@@ -8,7 +8,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from pnen_train.drawn import draw
 from pnen_train.study import TileScore
 
-from .imitation import Image, Imitation, Strength
+from .learnt import Image, Learnt, Strength
 
 SIDE = 128  # pixels, of a flat picture
 NAMED = ((0, 0, 0), (255, 255, 255), (128, 128, 128), (255, 0, 0), (0, 255, 0), (0, 0, 255), (220, 20, 20))
@@ -17,7 +17,7 @@ DRAWN, SEEDS = 256, (1000, 1001, 1002)  # pixels of a drawn picture; training dr
 WINDOW, LEAST = 5, 64  # pixels: a place is flat where so large a window is; a colour counts from so many flat places
 
 
-def flat_colours(network: Imitation, best: TileScore) -> list[dict[str, Any]]:
+def flat_colours(network: Learnt, best: TileScore) -> list[dict[str, Any]]:
     """Changes in levels at each end of the strengths: centres and all pixels of flat pictures, drawn text and screens.
 
     Those of drawn pictures are None where the filter itself changes all their flat colours.
@@ -36,7 +36,7 @@ def _flat(colour: tuple[int, ...]) -> Image:
     return np.full((SIDE, SIDE, 3), colour, np.uint8)
 
 
-def _drawn(network: Imitation, best: TileScore, strength: Strength, kind: str) -> float | None:
+def _drawn(network: Learnt, best: TileScore, strength: Strength, kind: str) -> float | None:
     smooth, maker = network.smooth(strength, best.tile, best.step), network.maker(strength)
     pictures = [draw(kind, DRAWN, seed) for seed in SEEDS]
     changes = [colour_change(picture, maker.target(picture), smooth(picture)) for picture in pictures]

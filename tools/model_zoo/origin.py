@@ -43,10 +43,11 @@ def origin(run: TrainedRun, given: Given) -> dict[str, Any]:
     training["licence"] = f"{given.licence}: {LICENCES[given.licence]}"
     training["trained_on"] = trained_on(training, given.trained_on.split())
     sizes, _ = sizes_and_pictures(training, given.trained_on.split())
-    training["reproduce"] = [f"pnen-train pictures {given.trained_on} pictures{' --sizes 1' * (sizes == 1)}",
-                             f"pnen-train pictures {given.choose_on} holdout",
+    options = f"{' --sizes 1' * (sizes == 1)}{'' if 'filter' in training['task'] else ' --clean'}"
+    training["reproduce"] = [f"pnen-train pictures {given.trained_on} pictures{options}",
+                             f"pnen-train pictures {given.choose_on} holdout --sizes 1 --clean",
                              command(training["recipe"], "pictures", "holdout")]  # fmt: skip
-    reached = TABLE1.figures.get(("PNEN", training["task"]["filter"].upper()))
+    reached = TABLE1.figures.get(("PNEN", training["task"].get("filter", "").upper()))
     if reached:
         training["published"] = {"psnr": reached[0], "ssim": reached[1], "of": PUBLISHED}
     if run.seconds is not None:
@@ -66,8 +67,9 @@ def trained_on(training: Mapping[str, Any], folders: list[str]) -> str:
         raise UsageError(f"expected a training on {min(part, made) or made} pictures, as `pnen-train pictures` makes "
                          f"of {' and '.join(folders)}, got one on {used}")  # fmt: skip
     sources = "; ".join(": ".join(filter(None, (folder, FREE[folder][1]))) for folder in folders)
-    kinds = (f"{count} photographs free for any use ({sources}){', each in two sizes' if sizes == 2 else ''}, "
-             f"{-(-count // 3)} noisy pieces of them, {count // 3} drawn pictures")  # fmt: skip
+    kinds = f"{count} photographs free for any use ({sources}){', each in two sizes' if sizes == 2 else ''}"
+    if "filter" in training["task"]:
+        kinds += f", {-(-count // 3)} noisy pieces of them, {count // 3} drawn pictures"
     return kinds if used == made else f"{used} of {made} pictures, spread evenly: {kinds}"
 
 
@@ -76,7 +78,7 @@ def sizes_and_pictures(training: Mapping[str, Any], folders: list[str]) -> tuple
     if others := [folder for folder in folders if folder not in FREE]:
         raise UsageError(f"expected photographs free for any use ({', '.join(FREE)}), got {' '.join(others)}")
     count = sum(FREE[folder][0] for folder in folders)
-    once = count + -(-count // 3) + count // 3
+    once = count + (-(-count // 3) + count // 3 if "filter" in training["task"] else 0)
     sizes = 1 if training["images"] == once else 2
     return sizes, once + (sizes - 1) * count
 

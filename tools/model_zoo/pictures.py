@@ -1,6 +1,7 @@
 """Pictures of a bundled model's page: its training, where it differs most from the filter, and all models at once."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from itertools import cycle, groupby
 from typing import Any
 
@@ -14,12 +15,14 @@ from PIL import Image
 from skimage import data
 
 from pnen_runtime import Smoother
-from pnen_train.metrics import psnr
+from pnen_train.metrics import levels, psnr
 
-from .imitation import maker_of
+from .learnt import pairs_to_score
 from .tiles import PHOTOGRAPHS
 
 CROP, WIDTH, LOUDER = 96, 200, 4  # pixels of a crop's side, of a panel's width, and how often the error is taken
+OTHER = {"coffee": np.s_[100:260, 120:320]}  # photograph and place
+PHOTONS, GRAIN = 30, 3  # that make white, in the mean; pixels a side
 COLOURS = ("#2f7f86", "#d1783a", "#8d5fa8", "#7a8ca3")
 
 
@@ -36,24 +39,57 @@ def training_curve(name: str, rows: Sequence[dict[str, Any]]) -> Figure:
 
 
 def failures(smoother: Smoother) -> Image.Image:
-    """From each photograph the square where the network differs most from its filter, the worst first."""
-    maker, rows = maker_of(smoother.card.task), []
+    """From each photograph the square where the network differs most from what it should give, the worst first."""
+    task, rows, strength = smoother.card.task, [], smoother.card.strength.get("default")
+    wanted = f"filter {task['filter']}" if "filter" in task else "as it was"
     for name in PHOTOGRAPHS:
-        image = np.ascontiguousarray(getattr(data, name)())
-        smooth, target = smoother.run(image), maker.target(image)
+        ((image, target),) = pairs_to_score(task, [np.ascontiguousarray(getattr(data, name)())], strength)
+        smooth, image = (_eight_bits(picture) for picture in (smoother.run(image, strength=strength), image))
         error = np.abs(smooth.astype(int) - target)
         top, left = worst_place((error**2).mean(axis=2), CROP)
         place = np.s_[top : top + CROP, left : left + CROP]
         level, loud = psnr(smooth[place], target[place]), np.minimum(LOUDER * error[place], 255).astype(np.uint8)
         panels: list[Panel] = [
-            (f"{name}, row {top}, column {left}", image[place]),
-            (f"network: {level:.1f} dB here", smooth[place]),
-            (f"filter {maker.filter}", target[place]),
-            (f"error x {LOUDER}", loud),
+            (f"{name}, row {top}, column {left}", _rgb(image[place])),
+            (f"network: {level:.1f} dB here", _rgb(smooth[place])),
+            (wanted, _rgb(target[place])),
+            (f"error x {LOUDER}", _rgb(loud)),
         ]
         rows.append((level, panels))
     ordered = sorted(rows, key=lambda row: row[0])
-    return page([panels for _, panels in ordered], WIDTH, "Where network and filter differ most")
+    other = "filter" if "filter" in task else "picture"
+    return page([panels for _, panels in ordered], WIDTH, f"Where network and {other} differ most")
+
+
+def other_noise(smoother: Smoother) -> Image.Image:
+    """What a denoiser makes of noise that it never saw, estimating σ itself."""
+    rows = []
+    for name, place in OTHER.items():
+        clean = np.ascontiguousarray(getattr(data, name)()[place])
+        for kind, spoilt in spoil(clean).items():
+            made = smoother.run(spoilt)
+            rows.append([(f"{kind}: {psnr(spoilt, clean):.1f} dB", spoilt),
+                         (f"network: {psnr(made, clean):.1f} dB", made), ("as it was", clean)])  # fmt: skip
+    return page(rows, WIDTH, "Noise of other kinds")
+
+
+def spoil(clean: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+    """An (H, W, 3) picture with noise of kinds other than Gaussian noise that is the same everywhere."""
+    random, file = np.random.default_rng(0), BytesIO()
+    Image.fromarray(clean).save(file, "JPEG", quality=10)
+    photons = random.poisson(clean / 255 * PHOTONS) / PHOTONS
+    coarse = random.normal(0, 20, (-(-clean.shape[0] // GRAIN), -(-clean.shape[1] // GRAIN), 1))
+    grain = coarse.repeat(GRAIN, 0).repeat(GRAIN, 1)[: clean.shape[0], : clean.shape[1]]
+    return {"JPEG of quality 10": np.asarray(Image.open(file)), f"Poisson, {PHOTONS} photons": levels(photons),
+            f"grain of {GRAIN} pixels": levels((clean + grain) / 255)}  # fmt: skip
+
+
+def _eight_bits(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    return picture if picture.dtype == np.uint8 else levels(picture)
+
+
+def _rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return picture.repeat(3, axis=2) if picture.shape[2] == 1 else picture
 
 
 def worst_place(error: NDArray[np.floating], side: int) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """How near a network is to its filter: PSNR and SSIM, border against inside, strengths, noise, and CPU seconds."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import fmean
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 
 from pnen_train.evaluate import Scores, Smooth, evaluate, mean_scores
 from pnen_train.filters import filter_image
+from pnen_train.metrics import levels, psnr
 from pnen_train.progress import bar
 from pnen_train.study import TileScore
 from pnen_train.targets import SMALLEST, Maker, Pair
 
-from .imitation import Image, Imitation, Strength
+from .learnt import Image, Learnt, Strength
 
 BORDER = 8  # pixels
 NOISE = (0, 3, 6, 12)  # σ in 8-bit levels
@@ -28,8 +30,10 @@ def do_nothing(image: NDArray[Any]) -> NDArray[Any]:
     return image
 
 
-def on_pairs(network: Imitation, best: TileScore, pairs: Sequence[Pair], name: str) -> dict[str, Any]:
-    """Scores at the default strength, and the error in the border relative to the inside."""
+def on_pairs(network: Learnt, best: TileScore, pairs: Sequence[Pair], name: str) -> dict[str, Any]:
+    """Scores at the default strength, what the picture gains that gains least, in dB, and the error in the border
+    relative to the inside.
+    """
     smooth, results = network.smooth(network.default, best.tile, best.step), []
 
     def kept(image: NDArray[Any]) -> NDArray[Any]:
@@ -37,11 +41,20 @@ def on_pairs(network: Imitation, best: TileScore, pairs: Sequence[Pair], name: s
         return results[-1]
 
     with bar(name, len(pairs)) as advance:
-        rows = {"doing nothing": score(do_nothing, pairs),
-                f"{network.backend.card.network}, tile {best.tile}": score(_counted(kept, advance), pairs)}  # fmt: skip
-    ratios = [border_to_inside(result, target) for result, (_, target) in zip(results, pairs, strict=True)]
-    return {"images": len(pairs), "rows": {key: _cpu_record(found) for key, found in rows.items()},
+        rows = {"doing nothing": score(do_nothing, pairs, network.shave),
+                f"{network.backend.card.network}, tile {best.tile}": score(_counted(kept, advance), pairs,
+                                                                          network.shave)}  # fmt: skip
+    made, inner = [_levels(result) for result in results], slice(network.shave, -network.shave or None)
+    ratios = [border_to_inside(result, target) for result, (_, target) in zip(made, pairs, strict=True)]
+    gains = [psnr(result[inner, inner], target[inner, inner]) - psnr(_levels(image)[inner, inner], target[inner, inner])
+             for result, (image, target) in zip(made, pairs, strict=True)]  # fmt: skip
+    return {"images": len(pairs), "rows": {key: cpu_record(found) for key, found in rows.items()},
+            "least_gain": min((gain for gain in gains if math.isfinite(gain)), default=None),
             "border": fmean(ratios)}  # fmt: skip
+
+
+def _levels(image: NDArray[Any]) -> Image:
+    return image if image.dtype == np.uint8 else levels(image)
 
 
 def border_to_inside(result: Image, target: Image) -> float:
@@ -53,7 +66,7 @@ def border_to_inside(result: Image, target: Image) -> float:
 
 
 def at_strengths(
-    network: Imitation, best: TileScore, images: Sequence[Image], strengths: Sequence[Strength], name: str
+    network: Learnt, best: TileScore, images: Sequence[Image], strengths: Sequence[Strength], name: str
 ) -> dict[str, Any]:
     """Scores at each of the strengths, and their means."""
     nothing, smoothed = [], []
@@ -63,13 +76,13 @@ def at_strengths(
             smooth = _counted(network.smooth(strength, best.tile, best.step), advance)
             nothing.append(score(do_nothing, pairs))
             smoothed.append(score(smooth, pairs))
-    rows = [{"strength": strength, "nothing": _cpu_record(idle), "network": _cpu_record(found)}
+    rows = [{"strength": strength, "nothing": cpu_record(idle), "network": cpu_record(found)}
             for strength, idle, found in zip(strengths, nothing, smoothed, strict=True)]  # fmt: skip
-    means = {key: _cpu_record(mean_scores(found)) for key, found in (("nothing", nothing), ("network", smoothed))}
+    means = {key: cpu_record(mean_scores(found)) for key, found in (("nothing", nothing), ("network", smoothed))}
     return {"images": len(images), "rows": rows, "mean": means}
 
 
-def at_noise(network: Imitation, best: TileScore, images: Sequence[Image]) -> dict[str, Any]:
+def at_noise(network: Learnt, best: TileScore, images: Sequence[Image]) -> dict[str, Any]:
     """PSNR to the filter of the noisy picture, at the default strength."""
     images, rows = images[:NOISY], []
     for level in NOISE:
@@ -96,7 +109,8 @@ def filter_seconds(maker: Maker, images: Sequence[Image]) -> float:
     return (process_time() - start) / len(images)
 
 
-def _cpu_record(scores: Scores) -> dict[str, Any]:
+def cpu_record(scores: Scores) -> dict[str, Any]:
+    """Of scores whose seconds are the CPU's."""
     return {"cpu_seconds" if key == "seconds" else key: value for key, value in scores.record().items()}
 
 

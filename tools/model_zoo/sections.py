@@ -7,7 +7,7 @@ from pnen_train.seams import ALLOWED, ALLOWED_FLAT
 from pnen_train.study import TOLERANCE
 
 from .flat import COLOURS
-from .imitation import ends_of
+from .learnt import ends_of
 from .scores import BORDER
 
 FILTERS = {"l0": "L0 gradient minimisation", "wmf": "the weighted median", "sd": "the SD filter"}
@@ -15,10 +15,10 @@ FILTERS = {"l0": "L0 gradient minimisation", "wmf": "the weighted median", "sd":
 
 def measurements(name: str, record: dict[str, Any]) -> list[str]:
     """Scores on two sets, strengths, noise, flat colour and seams."""
-    parts = [*_scores(name, record), *_other_photographs(name, record)]
+    parts = [*_scores(name, record), *other_photographs(name, record)]
     if record["scores"].get("strengths"):
         parts += _strengths(name, record)
-    return [*parts, *_noise(record), *_flat(record), *_seams(record)]
+    return [*parts, *_noise(record), *_flat(record), *seams(record)]
 
 
 def _scores(name: str, record: dict[str, Any]) -> list[str]:
@@ -46,7 +46,7 @@ def _scores(name: str, record: dict[str, Any]) -> list[str]:
     return parts
 
 
-def _other_photographs(name: str, record: dict[str, Any]) -> list[str]:
+def other_photographs(name: str, record: dict[str, Any]) -> list[str]:
     """The held-out set, and the command that scores the same pictures."""
     scores, other, rows = record["scores"], record["held_out"], []
     for found in (scores, other):
@@ -59,8 +59,8 @@ def _other_photographs(name: str, record: dict[str, Any]) -> list[str]:
             f"were; the tile was chosen on them. The gain differs by {other['gain_difference']:+.2f} dB from that on "
             f"{scores['on']}.",
             table(["", "photographs", "doing nothing, dB", "this network, dB", "gain, dB"], rows),
-            f"    pnen-train pictures {other['on']} holdout\n"
-            f"    pnen-train evaluate {name} $(ls holdout/*.png | grep -v -e _noisy -e drawn_){option}"]  # fmt: skip
+            f"    pnen-train pictures {other['on']} holdout --sizes 1 --clean\n"
+            f"    pnen-train evaluate {name} holdout{option}"]  # fmt: skip
 
 
 def _strengths(name: str, record: dict[str, Any]) -> list[str]:
@@ -102,7 +102,8 @@ def _flat(record: dict[str, Any]) -> list[str]:
             "so nowhere).", table(head, rows)]  # fmt: skip
 
 
-def _seams(record: dict[str, Any]) -> list[str]:
+def seams(record: dict[str, Any]) -> list[str]:
+    """What two grids of tiles differ by."""
     seam = record["seam"]
     rows = [[strength_of(row), *(number(row[key]) for key in ("photographs", "sky", "gradient"))]
             for row in seam["rows"]]  # fmt: skip
@@ -158,9 +159,17 @@ def tiles(record: dict[str, Any]) -> list[str]:
 def failures(name: str, record: dict[str, Any]) -> list[str]:
     """The pictures of the places where it is worst."""
     at = ", at the default strength" if len(ends_of(record["task"])) > 1 else ""
-    return ["## Failures", f"![input, network, filter and error]({name}_failures.jpg)",
-            "Of four photographs that come with scikit-image, the squares of 96 pixels where the network differs most "
-            f"from the filter{at}."]  # fmt: skip
+    wanted = "the filter" if "filter" in record["task"] else "the picture as it was"
+    parts = ["## Failures", f"![input, network, what it should be and error]({name}_failures.jpg)",
+             "Of four photographs that come with scikit-image, the squares of 96 pixels where the network differs most "
+             f"from {wanted}{at}."]  # fmt: skip
+    if "noise" in record["task"]:
+        parts += [
+            f"![what is left of noise of other kinds]({name}_other_noise.jpg)",
+            "Noise of other kinds is out of its scope: blocks of a strong JPEG, the Poisson noise of few photons "
+            "(larger where it is bright), and grain of several pixels. The network estimates σ itself here.",
+        ]
+    return parts
 
 
 def licence(record: dict[str, Any]) -> list[str]:
