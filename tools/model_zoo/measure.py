@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from bench.machine import processor
 
 from pnen_runtime.backends.ort import OrtBackend
@@ -107,7 +108,9 @@ def loaded(network: Learnt, paths: Sequence[Path]) -> list[Pair]:
     """What the network is scored on at its default strength; grey pictures in one channel, as a runtime takes them."""
     task = task_of(of_strength(network.task))
     pairs = pairs_of(task.scored, task.name, paths)
-    if "noise" not in network.task:
+    if "scale" in network.task:
+        return [(np.clip(image, 0, 1), luma) for image, luma in pairs]  # as the runtime's `Upscaler` does
+    if "filter" in network.task:
         return pairs
     return [(image[..., :1], clean[..., :1]) if is_grey(clean) else (image, clean) for image, clean in pairs]
 
