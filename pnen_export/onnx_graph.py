@@ -11,6 +11,7 @@ from torch.export import Dim
 
 from .deploy import Deployed
 from .lowering import Target, lower
+from .narrow import narrow
 
 OPSET = (
     18  # from 23 on attention becomes one operator, which TensorRT builds in part and ONNX Runtime's CPU cannot fuse
@@ -43,6 +44,8 @@ def export_graph(network: Deployed, channels: int, target: Target) -> onnx.Model
     model = program.model_proto
     lower(model, target)
     _forget_origin(model)
+    if target == "ort":
+        narrow(model)
     onnx.checker.check_model(model, full_check=target == "onnx")
     return model
 
