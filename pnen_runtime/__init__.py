@@ -7,6 +7,15 @@ from .models import bundled_models
 from .smoother import Info, Smoother
 from .upscaler import Upscaler
 
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":  # asked of the installation, and seldom
+        from .commands import version
+
+        return version()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "BackendMissing",
     "Card",

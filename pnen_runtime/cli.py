@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
+import io
 import re
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +19,14 @@ import numpy as np
 from .backends import BACKENDS
 from .card import Card
 from .commands import Command, say
-from .encode import check_format
+from .encode import check_format, encode
 from .errors import ImageError, PnenError, UsageError
 from .files import drop_abandoned
 from .image import full_scale, read_image, result_mode, take_apart, write_image
 from .info import list_models
-from .photo import SUFFIXES, take_any_size
+from .jobs import STANDARD, find_jobs, to_be_done
+from .photo import take_any_size
+from .saving import Saved, saving
 from .smoother import MEMORY_MB, Smoother
 from .strength import estimated, estimates, from_mask, wanted_strength
 from .tiles import Progress
@@ -60,9 +63,12 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
 
 
 @click.command(cls=Command)
-@click.argument("source", metavar="IN", type=click.Path(exists=True, path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--model", metavar="NAME|PATH", default="l0", show_default=True, help="A bundled model or a model file.")
+@click.argument("sources", metavar="IN...", nargs=-1, required=True,
+                type=click.Path(exists=True, allow_dash=True, path_type=Path))  # fmt: skip
+@click.argument("target", metavar="OUT", type=click.Path(allow_dash=True, path_type=Path))
+@click.option(
+    "-m", "--model", metavar="NAME|PATH", default="l0", show_default=True, help="A bundled model or a model file."
+)
 @click.option(
     "--tile", metavar="PIXELS|whole", type=parse_tile, help="Tile size instead of the one that the model recommends."
 )
@@ -75,6 +81,8 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
               "white.")  # fmt: skip
 @click.option("--mix", metavar="0..1", type=click.FloatRange(0, 1), default=1.0, show_default=True,
               help="0 leaves the picture as it is, 1 is the model's full effect.")  # fmt: skip
+@click.option("--detail", metavar="0..10", type=click.FloatRange(0, 10), default=0.0, help="Bring details out instead: "
+              "the picture, and so many times what smoothing would take away.")  # fmt: skip
 @click.option(
     "--backend", type=click.Choice(["auto", *BACKENDS]), default="auto", show_default=True, help="What runs the model."
 )
@@ -97,75 +105,94 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
     is_flag=True,
     help="Run the native code that a version-compatible engine brings: only where you trust its maker.",
 )
-@click.option("--force", is_flag=True, help="Overwrite files that exist.")
+@click.option("-r", "--recursive", is_flag=True, help="Folders in folders too; OUT becomes the same tree.")
+@click.option("--overwrite", "--force", is_flag=True, help="Make results anew that are there already.")
+@saving
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=print_models,
               help="List the bundled models and exit.")  # fmt: skip
 def smooth(
-    source: Path,
+    sources: tuple[Path, ...],
     target: Path,
     model: str,
     strength: float | str | None,
     mask: Path | None,
     mix: float,
-    force: bool,
+    detail: float,
+    recursive: bool,
+    overwrite: bool,
+    saved: Saved,
     **settings: Any,
 ) -> None:
-    """Smooth the picture IN, or every picture in the folder IN, and write OUT.
+    """Smooth the picture IN, or many pictures and those of folders, and write OUT.
 
-    OUT is a file or a folder; in a folder the pictures keep their names. What a model was trained for is what it does:
-    one for super-resolution enlarges.
+    OUT is a file, or for several pictures a folder, where they keep their names; a picture that is there already is
+    skipped, so the same command goes on where it stopped. - is standard input or output. What a model was trained for
+    is what it does: one for super-resolution enlarges.
     """
     take_any_size()
-    pairs = pair_files(source, target)
-    refuse_overwriting(pairs, force)
+    single = len(sources) == 1 and not sources[0].is_dir()
+    jobs = to_be_done(find_jobs(sources, target, recursive=recursive, suffix=saved.suffix), single, overwrite)
+    tell = partial(say, err=target == STANDARD)
     failed = []
     with Smoother(model, **settings) as smoother:
-        say(str(smoother.info))
-        wanted: dict[str, Any] = {"mix": mix}
+        tell(str(smoother.info))
+        wanted: dict[str, Any] = {"mix": mix} | ({"detail": detail} if detail else {})
         runs = Upscaler(smoother) if "scale" in smoother.card.task else smoother
+        if detail and (runs is not smoother or mix != 1):
+            raise UsageError("expected --detail with a model that smooths, and without --mix")
         if mask is not None:
             wanted["strength"] = read_strength_map(mask, strength, smoother.card)
         elif estimates(smoother.card, strength):
             wanted["strength"] = "auto"
         elif strength is not None:
             wanted["strength"] = wanted_strength(smoother.card, strength, 0, 0)
-        if source.is_dir():
-            target.mkdir(parents=True, exist_ok=True)
-        drop_abandoned(pairs[0][1].parent)
-        many = len(pairs) > 1
+        for folder in {output.parent for _, output in jobs if output != STANDARD}:
+            folder.mkdir(parents=True, exist_ok=True)
+            drop_abandoned(folder)
+        many = len(jobs) > 1
         with progress_bar("pictures" if many else "tiles") as show:
-            for number, (picture, output) in enumerate(pairs, 1):
+            for number, (picture, output) in enumerate(jobs, 1):
                 try:
-                    say(smooth_file(runs, picture, output, wanted, None if many else show))
+                    tell(smooth_file(runs, picture, output, wanted, saved, None if many else show))
                 except ImageError as error:
-                    if not source.is_dir():
+                    if single:
                         raise
                     failed.append(picture.name)
                     say(f"failed {error}", err=True)
                 if many and show:
-                    show(number, len(pairs))
+                    show(number, len(jobs))
     if failed:
-        raise PnenError(f"{len(failed)} of {len(pairs)} pictures failed: {', '.join(failed)}")
+        raise PnenError(f"{len(failed)} of {len(jobs)} pictures failed: {', '.join(failed)}")
 
 
 def smooth_file(
-    smoother: Smoother | Upscaler, picture: Path, output: Path, wanted: dict[str, Any], progress: Progress | None
+    smoother: Smoother | Upscaler,
+    picture: Path,
+    output: Path,
+    wanted: dict[str, Any],
+    saved: Saved,
+    progress: Progress | None,
 ) -> str:
     """Smooth one file; the line to say about it."""
     began = time.perf_counter()
     try:
-        image, scale = read_image(picture), getattr(smoother, "scale", 1)
-        check_format(output, result_mode(image), image.width * scale, image.height * scale)
+        given = io.BytesIO(sys.stdin.buffer.read()) if picture == STANDARD else picture
+        image, scale = read_image(given), getattr(smoother, "scale", 1)
+        kind = Path(f"standard output{saved.suffix or '.png'}") if output == STANDARD else output
+        check_format(kind, result_mode(image), image.width * scale, image.height * scale)
         told = ""
         if isinstance(wanted.get("strength"), str):
             wanted = wanted | {"strength": estimated(smoother.card, take_apart(image, minimum_side=1).frames)}
             told = f"  strength {wanted['strength']:.1f}, estimated"
         result = smoother.run(image, **wanted, progress=progress)
-        write_image(output, result)
+        if output == STANDARD:
+            sys.stdout.buffer.write(encode(kind, result, saved.quality))
+        else:
+            write_image(output, result, quality=saved.quality)
     except ImageError as error:
         raise ImageError(str(error) if str(error).startswith(str(picture)) else f"{picture}: {error}") from error
     except OSError as error:
-        if error.errno in NO_MORE:
+        if error.errno in NO_MORE or output == STANDARD:
             raise
         where = output if error.filename == str(output) else picture
         raise ImageError(f"{where}: {error.strerror or error}") from error
@@ -183,39 +210,6 @@ def read_strength_map(mask: Path, strength: float | str | None, card: Card) -> n
     if picture.shape[2] > 1:
         raise UsageError(f"{mask}: expected a grey picture as --strength-map, got a coloured one; convert it first")
     return from_mask(picture[:, :, 0] / full_scale(picture.dtype), float(most), card)
-
-
-def pair_files(source: Path, target: Path) -> list[tuple[Path, Path]]:
-    """Each picture with the file to write; what is no picture is named on stderr."""
-    if not source.is_dir():
-        if not target.is_dir() and not target.parent.is_dir():
-            raise UsageError(f"{target.parent} is no folder; make it, or choose another OUT")
-        output = target / source.name if target.is_dir() else target
-        try:
-            check_format(output)  # the suffix alone: what the format holds is asked of the picture
-        except ImageError as error:
-            raise UsageError(str(error)) from None
-        return [(source, output)]
-    if target.exists() and not target.is_dir():
-        raise UsageError(f"{source} is a folder, so {target} must be one too")
-    pictures = []
-    for file in sorted(source.iterdir()):
-        if file.name.startswith("."):
-            continue  # other systems keep notes and previews there
-        if file.is_file() and file.suffix.lower() in SUFFIXES:
-            pictures.append((file, target / file.name))
-        else:
-            say(f"skipped {file}: {'a folder' if file.is_dir() else 'not a picture'}", err=True)
-    if not pictures:
-        raise UsageError(f"{source} has no pictures ({', '.join(sorted(SUFFIXES))})")
-    return pictures
-
-
-def refuse_overwriting(pairs: list[tuple[Path, Path]], force: bool) -> None:
-    existing = [output for _, output in pairs if os.path.lexists(output)]  # a link that leads nowhere, too
-    if existing and not force:
-        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise UsageError(f"{existing[0]}{more} would be overwritten; choose another OUT, or add --force")
 
 
 @contextmanager

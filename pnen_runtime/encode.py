@@ -39,7 +39,11 @@ FORMATS = {
     ".webp": WEBP,
 }  # fmt: skip
 METADATA = {"icc_profile": "colour profile", "exif": "EXIF data", "xmp": "XMP", "dpi": "resolution"}
-SETTINGS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}, "TIFF": {"compression": "raw"}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0}, "TIFF": {"compression": "raw"}, "WEBP": {"lossless": True},
+    "AVIF": {"quality": 95, "subsampling": "4:4:4"},
+}  # fmt: skip
+WITH_QUALITY = {"JPEG": {}, "AVIF": {}, "WEBP": {"lossless": False}}  # and what else it changes
 LOSSLESS = ("tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits")  # of a TIFF that stays one
 
 
@@ -62,10 +66,11 @@ def check_format(path: Path, mode: str = "L", width: int = 1, height: int = 1) -
     return found
 
 
-def encode(path: Path, image: PIL.Image.Image) -> memoryview:
+def encode(path: Path, image: PIL.Image.Image, quality: int | None = None) -> memoryview:
     """The whole file, in memory: encoders that write to a full disk leave cut files, or never end.
 
-    Raises ImageError where the format of the suffix cannot hold the image.
+    `quality`, 1 to 100, is that of JPEG, AVIF and WebP. Raises ImageError where the format of the suffix cannot hold
+    the image, or knows no quality.
     """
     kind, file = check_format(path, image.mode, *image.size), io.BytesIO()
     if kind is GIF and image.mode in ("LA", "RGBA"):
@@ -73,6 +78,10 @@ def encode(path: Path, image: PIL.Image.Image) -> memoryview:
         if any(image.getchannel("A").histogram()[1:255]):
             log.warning("%s: a GIF has no half-transparent pixels; they become opaque or clear", path)
     settings = SETTINGS.get(kind.name, {}) | _metadata(path, image, kind)
+    if quality is not None:
+        if kind.name not in WITH_QUALITY:
+            raise ImageError(f"{path}: {kind.name} loses nothing and has no quality; leave it out")
+        settings |= {"quality": quality, **WITH_QUALITY[kind.name]}
     if kind is TIFF and image.info.get("compression") in LOSSLESS:
         settings["compression"] = image.info["compression"]
     try:

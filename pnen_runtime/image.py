@@ -6,6 +6,7 @@ inside, batches are (B, C, H, W) float32 in [0, 1]. Letters: N frames, B batch, 
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def may_lie_on_gpu(given: object) -> bool:
 
 
 def take_apart(image: object, minimum_side: int = MINIMUM_SIDE) -> Picture:
-    """See a PIL image, a path or an array as frames of one or three channels.
+    """See a PIL image, a file (path, bytes or file object) or an array as frames of one or three channels.
 
     Raises
     ------
@@ -57,8 +58,9 @@ def take_apart(image: object, minimum_side: int = MINIMUM_SIDE) -> Picture:
     """
     if isinstance(image, np.ndarray):
         return _from_array(image, minimum_side)
-    if isinstance(image, (str, os.PathLike)):
-        image = read_image(image)
+    if isinstance(image, (str, os.PathLike, bytes, bytearray, io.IOBase)):
+        file: Any = bytes(image) if isinstance(image, bytearray) else image
+        image = read_image(file)
     from PIL import Image
 
     if not isinstance(image, Image.Image):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -17,14 +18,17 @@ from .files import write_bytes
 if TYPE_CHECKING:
     import PIL.Image
 
+File = str | os.PathLike[str] | bytes | BinaryIO  # path, the bytes of a file, or a file object
 SUFFIXES = tuple(FORMATS)
 # What is opened: no format that starts another program (EPS), fetches something or was never looked at here.
 OPENED = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "GIF", "BMP", "PPM", "TGA", "JPEG2000", "AVIF", "HEIF")
 log = logging.getLogger("pnen")
 
 
-def read_image(path: str | os.PathLike[str]) -> PIL.Image.Image:
-    """Read an image file whole, turned upright as its EXIF data says; of an animation, the first frame.
+def read_image(file: File) -> PIL.Image.Image:
+    """Read an image file, by its name, its bytes or as a file object, upright as its EXIF data says.
+
+    It is read whole; of an animation, the first frame.
 
     Whatever its name says, the file is one of the formats that are written too (HEIF, where a plug-in of Pillow is
     registered). What cannot be read of the metadata is left out, and the log says so.
@@ -39,10 +43,11 @@ def read_image(path: str | os.PathLike[str]) -> PIL.Image.Image:
     """
     from PIL import Image, UnidentifiedImageError
 
-    path = Path(path)
+    path = Path(file) if isinstance(file, (str, os.PathLike)) else Path(str(getattr(file, "name", "the picture")))
+    source = io.BytesIO(file) if isinstance(file, bytes) else file
     Image.init()
     try:
-        with Image.open(path, formats=[name for name in OPENED if name in Image.OPEN]) as image:
+        with Image.open(source, formats=[name for name in OPENED if name in Image.OPEN]) as image:
             _say_what_is_lost(path, image)
             image.load()
             return _upright(path, image)
@@ -91,22 +96,24 @@ def _say_what_is_lost(path: Path, image: PIL.Image.Image) -> None:
         log.warning("%s: 16-bit colour is read as 8 bits; give an array to keep it", path)
 
 
-def write_image(path: str | os.PathLike[str], image: PIL.Image.Image | np.ndarray) -> None:
+def write_image(
+    path: str | os.PathLike[str], image: PIL.Image.Image | np.ndarray, *, quality: int | None = None
+) -> None:
     """Write a PIL image, or a uint8 (H, W, 1|3|4) or uint16 (H, W) array, in the format that the suffix names.
 
     The ICC profile, EXIF data, XMP and resolution in `image.info` are kept, as far as the format takes them: what it
-    does not is named in the log. JPEG is written at quality 95 without colour subsampling. The file appears whole or
-    not at all.
+    does not is named in the log. JPEG and AVIF are written at quality 95 without colour subsampling, WebP without
+    loss; or all three at `quality`, 1 to 100. The file appears whole or not at all.
 
     Raises
     ------
     ImageError
-        The suffix names no format, or the format cannot hold such an image.
+        The suffix names no format, or the format cannot hold such an image, or has no quality.
     OSError
         The disk is full, or the place may not be written to.
     """
     path, image = Path(path), _to_pil(image) if isinstance(image, np.ndarray) else image
-    write_bytes(path, encode(path, image))
+    write_bytes(path, encode(path, image, quality))
 
 
 def _to_pil(array: np.ndarray) -> PIL.Image.Image:

@@ -14,9 +14,10 @@ from .errors import EngineError, ImageError, NotFinite, PnenError, UsageError
 from .image import may_lie_on_gpu, take_apart
 from .info import Info, describe_task
 from .models import find_model
+from .photo import File
 from .plan import Plan, Tile, check_tile, describe_tiles, plan_tiles
-from .strength import map_on_gpu, wanted_strength
-from .tiles import BLENDS, Blend, Progress, blend_for, smooth_tiled
+from .strength import map_on_gpu, share_of, wanted_strength
+from .tiles import BLENDS, Blend, Progress, blend_for, of_frames, smooth_tiled
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -109,28 +110,35 @@ class Smoother:
         log.info("%s", self.info)
 
     @overload
-    def run(self, image: Given, *, strength: Any = ..., mix: float = ..., progress: Progress | None = ...) -> Given: ...
+    def run(self, image: Given, *, strength: Any = ..., mix: float = ..., detail: float = ...,
+            progress: Progress | None = ...) -> Given: ...  # fmt: skip
 
     @overload
+    def run(self, image: File, *, strength: Any = ..., mix: float = ..., detail: float = ...,
+            progress: Progress | None = ...) -> PIL.Image.Image: ...  # fmt: skip
+
+    @overload
+    def run(self, image: OnGpu, *, strength: Any = ..., mix: float = ..., detail: float = ...,
+            progress: Progress | None = ...) -> Any: ...  # fmt: skip
+
     def run(
-        self, image: str | os.PathLike[str], *, strength: Any = ..., mix: float = ..., progress: Progress | None = ...
-    ) -> PIL.Image.Image: ...
-
-    @overload
-    def run(self, image: OnGpu, *, strength: Any = ..., mix: float = ..., progress: Progress | None = ...) -> Any: ...
-
-    def run(self, image: Any, *, strength: Any = None, mix: float = 1.0, progress: Progress | None = None) -> Any:
+        self, image: Any, *, strength: Any = None, mix: float = 1.0, detail: float = 0.0,
+        progress: Progress | None = None,
+    ) -> Any:  # fmt: skip
         """Smooth an image.
 
         Parameters
         ----------
-        image : PIL image, path, or array (H, W), (H, W, 1|3|4) or (N, H, W, 3) of uint8, uint16 or floats in [0, 1].
-            Grey is smoothed as RGB, and its luma (ITU-R BT.601) comes back; alpha passes through. On a GPU also a CUDA
-            array of these shapes and types (`__cuda_array_interface__` or DLPack); its floats are clipped to [0, 1].
+        image : PIL image, path, file object, bytes of a file, or array (H, W), (H, W, 1|3|4) or (N, H, W, 3) of uint8,
+            uint16 or floats in [0, 1]. Grey is smoothed as RGB, and its luma (ITU-R BT.601) comes back; alpha passes
+            through. On a GPU also a CUDA array of these shapes and types (`__cuda_array_interface__` or DLPack); its
+            floats are clipped to [0, 1].
         strength : of an adjustable model, a number or an (H, W) array of numbers within the range of its card, in the
             unit of what it imitates (λ of L0); by default the card's. With a CUDA array also a CUDA array (H, W). Of a
             denoiser σ in 8-bit levels, or "auto", its default: estimated from the picture, which the log tells.
         mix : 0 gives the image back, 1 the network's result, between them a blend of the two
+        detail : from 0 on; above 0 the result is the image and so many times what smoothing takes away from it, so
+            that details come out; not with `mix`
         progress : called after each tile with the tiles done and the tiles in all
 
         Returns
@@ -147,8 +155,7 @@ class Smoother:
         backend = self._backend
         if backend is None:
             raise PnenError(f"the smoother of {self._name} is closed; make a new one")
-        if not 0 <= mix <= 1:
-            raise UsageError(f"expected a mix from 0 to 1, got {mix}")
+        share = share_of(mix, detail)
         picture = self._take_from_gpu(backend, image) or take_apart(image, self.card.minimum_side)
         count, height, width, given = picture.shape
         if given > self.card.channels:
@@ -168,8 +175,8 @@ class Smoother:
                     plan.step,
                     self._blend,
                     strength=wanted,
-                    mix=mix,
-                    progress=progress and _of_frames(progress, number, count),
+                    mix=share,
+                    progress=progress and of_frames(progress, number, count),
                 )
             except NotFinite:
                 raise EngineError(
@@ -205,7 +212,9 @@ class Smoother:
             smooth = backend.run(batch, *strengths)
             if not np.isfinite(smooth).all():
                 raise NotFinite("the network gave values that are not numbers")
-            return smooth if mix == 1 else batch + np.float32(mix) * (np.clip(smooth, 0, 1) - batch)
+            if mix == 1:
+                return smooth
+            return np.clip(batch + np.float32(mix) * (np.clip(smooth, 0, 1) - batch), 0, 1)
 
         smooth_tiled(
             run_tile, frame, tile, step, blend, grid=self.card.grid, channels=self.card.channels, strength=strength,
@@ -225,9 +234,8 @@ class Smoother:
             raise PnenError(f"the smoother of {self._name} is closed; make a new one")
         card = self.card
         tiles = describe_tiles(card, self._memory, self._tile, self._step, self._profiles)
-        return Info(
-            self._name, card.network, describe_task(card), self._backend.info, card.precision, card.target, tiles
-        )
+        does = describe_task(card)
+        return Info(self._name, card.network, does, self._backend.info, card.precision, card.target, tiles)
 
     def close(self) -> None:
         """Free everything; `run` may not be called again. Closing twice does nothing."""
@@ -240,8 +248,3 @@ class Smoother:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _of_frames(progress: Progress, number: int, count: int) -> Progress:
-    """Progress over one frame as progress over all."""
-    return lambda done, total: progress(number * total + done, count * total)

@@ -161,3 +161,8 @@ def tile_weights(begins: list[int], size: int, length: int, step: int, blend: Bl
     return [
         (window / total[begin : begin + size]).astype(np.float32) for begin, window in zip(begins, windows, strict=True)
     ]
+
+
+def of_frames(progress: Progress, number: int, count: int) -> Progress:
+    """Progress over frame `number` of `count` as progress over all."""
+    return lambda done, total: progress(number * total + done, count * total)

@@ -10,6 +10,7 @@ import numpy as np
 from .bicubic import enlarge
 from .errors import UsageError
 from .image import from_batch, full_scale, take_apart
+from .photo import File
 from .smoother import Given, Info, Smoother
 from .tiles import Progress
 from .ycbcr import to_rgb, to_ycbcr
@@ -56,16 +57,15 @@ class Upscaler:
     def run(self, image: Given, *, mix: float = ..., progress: Progress | None = ...) -> Given: ...
 
     @overload
-    def run(
-        self, image: str | os.PathLike[str], *, mix: float = ..., progress: Progress | None = ...
-    ) -> PIL.Image.Image: ...
+    def run(self, image: File, *, mix: float = ..., progress: Progress | None = ...) -> PIL.Image.Image: ...
 
     def run(self, image: Any, *, mix: float = 1.0, progress: Progress | None = None) -> Any:
         """Enlarge an image.
 
         Parameters
         ----------
-        image : PIL image, path, or array (H, W), (H, W, 1|3|4) or (N, H, W, 3) of uint8, uint16 or floats in [0, 1]
+        image : PIL image, path, file object, bytes of a file, or array (H, W), (H, W, 1|3|4) or (N, H, W, 3) of uint8,
+            uint16 or floats in [0, 1]
         mix : 0 gives the bicubic image, 1 the network's result, between them a mix
         progress : called after each tile of a frame with the tiles done and the tiles in all
 

@@ -49,7 +49,7 @@ def test_nothing_is_overwritten_without_force(model, picture, tmp_path):
     before = pixels(picture)
     for target in (picture, tmp_path):  # a folder takes the file under its name
         result = run(picture, target, "--model", model("invert"))
-        assert result.exit_code == 2 and "--force" in result.stderr
+        assert result.exit_code == 2 and "--overwrite" in result.stderr
         np.testing.assert_array_equal(pixels(picture), before)
     assert run(picture, picture, "--model", model("invert"), "--force").exit_code == 0
     np.testing.assert_array_equal(pixels(picture), 255 - before)
@@ -71,7 +71,10 @@ def test_a_folder_is_smoothed_beyond_what_cannot_be_read(model, picture, tmp_pat
         "skipped" in result.stderr and "notes.txt: not a picture" in result.stderr and "more: a folder" in result.stderr
     )
     assert result.stderr.splitlines()[-1] == "Error: 2 of 4 pictures failed: broken.jpg, tiny.png"
-    assert run(source, target, "--model", model()).exit_code == 2  # nothing overwritten
+    again = run(source, target, "--model", model("invert"))  # goes on with what is missing, and overwrites nothing
+    assert again.exit_code == 1 and "skipped 2 of 4: their results are there already" in again.stderr
+    assert again.stderr.splitlines()[-1] == "Error: 2 of 2 pictures failed: broken.jpg, tiny.png"
+    np.testing.assert_array_equal(pixels(target / "a.png"), pixels(picture))
 
 
 @pytest.mark.parametrize(

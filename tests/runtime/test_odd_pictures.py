@@ -114,7 +114,7 @@ def test_a_link_that_leads_nowhere_is_not_followed_without_force(model, tmp_path
     link, elsewhere = tmp_path / "out.png", tmp_path / "elsewhere.png"
     link.symlink_to(elsewhere)
     result = run(tmp_path / "in.png", link, "--model", model())
-    assert result.exit_code == 2 and "--force" in result.stderr and not elsewhere.exists()
+    assert result.exit_code == 2 and "--overwrite" in result.stderr and not elsewhere.exists()
     assert run(tmp_path / "in.png", link, "--model", model(), "--force").exit_code == 0 and elsewhere.exists()
 
 

@@ -1,0 +1,101 @@
+"""Which pictures a command takes, and where each result goes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from .commands import say
+from .encode import check_format
+from .errors import ImageError, UsageError
+from .photo import SUFFIXES
+
+Job = tuple[Path, Path]  # a picture, and the file to write
+STANDARD = Path("-")  # as IN standard input, as OUT standard output
+
+
+def find_jobs(
+    sources: Sequence[Path], target: Path, *, recursive: bool = False, suffix: str | None = None
+) -> list[Job]:
+    """A job for each picture; what is no picture is named on stderr.
+
+    One picture goes to the file `target`, or under its own name into the folder of that name. Several, and those of
+    folders, go into the folder; with `recursive` folders of folders become the same tree. `suffix` takes the place of
+    their own. UsageError where that cannot be: no picture, no such folder, two results of one name.
+    """
+    if len(sources) == 1 and not sources[0].is_dir():
+        return [_single(sources[0], target, suffix)]
+    if STANDARD in (*sources, target):
+        raise UsageError("expected one picture with - (standard input or output), got several")
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"several pictures go into a folder, and {target} is a file")
+    jobs = []
+    for source in sources:
+        if source.is_dir():
+            jobs += [(file, target / file.relative_to(source)) for file in _pictures(source, target, recursive)]
+        else:
+            jobs.append((source, target / source.name))
+    if suffix:
+        jobs = [(picture, output.with_suffix(suffix)) for picture, output in jobs]
+    if not jobs:
+        raise UsageError(f"{sources[0]} has no pictures ({', '.join(sorted(SUFFIXES))})")
+    seen: dict[Path, Path] = {}
+    for picture, output in jobs:
+        if output in seen:
+            raise UsageError(f"{seen[output]} and {picture} would both become {output}; smooth them one by one")
+        seen[output] = picture
+    return jobs
+
+
+def _single(source: Path, target: Path, suffix: str | None) -> Job:
+    if target == STANDARD:
+        return source, target
+    if not target.is_dir() and not target.parent.is_dir():
+        raise UsageError(f"{target.parent} is no folder; make it, or choose another OUT")
+    if target.is_dir() and source == STANDARD:
+        raise UsageError(f"{target} is a folder; name the file to write, since standard input has no name")
+    output = target / source.with_suffix(suffix or source.suffix).name if target.is_dir() else target
+    try:
+        check_format(output)  # the suffix alone: what the format holds is asked of the picture
+    except ImageError as error:
+        raise UsageError(str(error)) from None
+    return source, output
+
+
+def _pictures(folder: Path, target: Path, recursive: bool) -> Iterator[Path]:
+    """Those of a folder by name, and with `recursive` those of its folders, but for the results' own."""
+    for file in sorted(folder.iterdir()):
+        if file.name.startswith("."):
+            continue  # other systems keep notes and previews there
+        if file.is_dir() and recursive:
+            if not (target.exists() and file.samefile(target)):
+                yield from _pictures(file, target, recursive)
+        elif file.is_file() and file.suffix.lower() in SUFFIXES:
+            yield file
+        else:
+            say(f"skipped {file}: {'a folder (--recursive takes it)' if file.is_dir() else 'not a picture'}", err=True)
+
+
+def to_be_done(jobs: Sequence[Job], single: bool, overwrite: bool) -> list[Job]:
+    """The jobs whose results are not there yet; all of them with `overwrite`.
+
+    UsageError where a `single` result, or a picture itself, would be overwritten.
+    """
+    if overwrite:
+        return list(jobs)
+    there = [job for job in jobs if job[1] != STANDARD and os.path.lexists(job[1])]  # a link that leads nowhere, too
+    lost = there if single else [(picture, output) for picture, output in there if _same(picture, output)]
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise UsageError(f"{lost[0][1]}{more} would be overwritten; choose another OUT, or add --overwrite")
+    if there:
+        say(
+            f"skipped {len(there)} of {len(jobs)}: their results are there already; --overwrite makes them anew",
+            err=True,
+        )
+    return [job for job in jobs if job not in there]
+
+
+def _same(picture: Path, output: Path) -> bool:
+    return output.exists() and output.samefile(picture)
