@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import io
-import re
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,20 +15,18 @@ import numpy as np
 from .backends import BACKENDS
 from .card import Card
 from .commands import Command, say
-from .encode import check_format, encode
 from .errors import ImageError, PnenError, UsageError
 from .files import drop_abandoned
-from .image import full_scale, read_image, result_mode, take_apart, write_image
+from .image import full_scale, read_image, take_apart
 from .info import list_models
 from .jobs import STANDARD, find_jobs, to_be_done
+from .one_picture import smooth_file
 from .photo import take_any_size
 from .saving import Saved, saving
 from .smoother import MEMORY_MB, Smoother
-from .strength import estimated, estimates, from_mask, wanted_strength
+from .strength import estimates, from_mask, wanted_strength
 from .tiles import Progress
 from .upscaler import Upscaler
-
-NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what will fail for every other picture too
 
 
 def parse_tile(text: str) -> int | Literal["whole"]:
@@ -165,42 +159,6 @@ def smooth(
         raise PnenError(f"{len(failed)} of {len(jobs)} pictures failed: {', '.join(failed)}")
 
 
-def smooth_file(
-    smoother: Smoother | Upscaler,
-    picture: Path,
-    output: Path,
-    wanted: dict[str, Any],
-    saved: Saved,
-    progress: Progress | None,
-) -> str:
-    """Smooth one file; the line to say about it."""
-    began = time.perf_counter()
-    try:
-        given = io.BytesIO(sys.stdin.buffer.read()) if picture == STANDARD else picture
-        image, scale = read_image(given), getattr(smoother, "scale", 1)
-        kind = Path(f"standard output{saved.suffix or '.png'}") if output == STANDARD else output
-        check_format(kind, result_mode(image), image.width * scale, image.height * scale)
-        told = ""
-        if isinstance(wanted.get("strength"), str):
-            wanted = wanted | {"strength": estimated(smoother.card, take_apart(image, minimum_side=1).frames)}
-            told = f"  strength {wanted['strength']:.1f}, estimated"
-        result = smoother.run(image, **wanted, progress=progress)
-        if output == STANDARD:
-            sys.stdout.buffer.write(encode(kind, result, saved.quality))
-        else:
-            write_image(output, result, quality=saved.quality)
-    except ImageError as error:
-        raise ImageError(str(error) if str(error).startswith(str(picture)) else f"{picture}: {error}") from error
-    except OSError as error:
-        if error.errno in NO_MORE or output == STANDARD:
-            raise
-        where = output if error.filename == str(output) else picture
-        raise ImageError(f"{where}: {error.strerror or error}") from error
-    seconds = time.perf_counter() - began
-    peak = peak_bytes_so_far() / 1e6
-    return f"{picture} -> {output}  {result.width}x{result.height} in {seconds:.1f} s, peak {peak:.0f} MB{told}"
-
-
 def read_strength_map(mask: Path, strength: float | str | None, card: Card) -> np.ndarray:
     """(H, W) strengths from a grey picture, for a model of this card."""
     most = wanted_strength(card, strength, 0, 0)
@@ -225,16 +183,3 @@ def progress_bar(unit: str) -> Iterator[Progress | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
         task = bar.add_task(unit, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def peak_bytes_so_far() -> int:
-    """Peak memory of this process; 0 where the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would count what the process that started us needed
-        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-        return int(found[1]) * 1024 if found else 0
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

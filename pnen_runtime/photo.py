@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from .deep import write_deep
 from .encode import FORMATS, encode
 from .errors import ImageError
 from .files import write_bytes
@@ -22,6 +23,7 @@ File = str | os.PathLike[str] | bytes | BinaryIO  # path, the bytes of a file, o
 SUFFIXES = tuple(FORMATS)
 # What is opened: no format that starts another program (EPS), fetches something or was never looked at here.
 OPENED = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "GIF", "BMP", "PPM", "TGA", "JPEG2000", "AVIF", "HEIF")
+KEEP = 'pnen-smooth keeps it in .png and .tif with libvips (pip install "pyvips[binary]"), as arrays do in programs'
 log = logging.getLogger("pnen")
 
 
@@ -93,13 +95,16 @@ def _say_what_is_lost(path: Path, image: PIL.Image.Image) -> None:
     if frames > 1 and image.format != "MPO":  # phones put a preview behind the photo
         log.warning("%s: only the first of %d frames is taken", path, frames)
     if image.mode.startswith("RGB") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
-        log.warning("%s: 16-bit colour is read as 8 bits; give an array to keep it", path)
+        log.warning("%s: 16-bit colour is read as 8 bits; %s", path, KEEP)
 
 
 def write_image(
     path: str | os.PathLike[str], image: PIL.Image.Image | np.ndarray, *, quality: int | None = None
 ) -> None:
-    """Write a PIL image, or a uint8 (H, W, 1|3|4) or uint16 (H, W) array, in the format that the suffix names.
+    """Write a PIL image or an array in the format that the suffix names.
+
+    Arrays are uint8 (H, W, 1|3|4), uint16 (H, W), or, with libvips, as PNG uint16 and as TIFF uint16 and float32
+    (H, W, 3|4).
 
     The ICC profile, EXIF data, XMP and resolution in `image.info` are kept, as far as the format takes them: what it
     does not is named in the log. JPEG and AVIF are written at quality 95 without colour subsampling, WebP without
@@ -112,7 +117,10 @@ def write_image(
     OSError
         The disk is full, or the place may not be written to.
     """
-    path, image = Path(path), _to_pil(image) if isinstance(image, np.ndarray) else image
+    path = Path(path)
+    if isinstance(image, np.ndarray) and image.dtype in (np.uint16, np.float32) and image.shape[2:] in ((3,), (4,)):
+        return write_deep(path, image)
+    image = _to_pil(image) if isinstance(image, np.ndarray) else image
     write_bytes(path, encode(path, image, quality))
 
 

@@ -19,7 +19,7 @@ import json, sys, time
 begin, cpu = time.perf_counter(), time.process_time()
 exec(sys.argv[1])
 seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
-from pnen_runtime.cli import peak_bytes_so_far
+from pnen_runtime.memory import peak_bytes_so_far
 print(json.dumps([1e3 * seconds, 1e3 * cpu, peak_bytes_so_far() / 1e6]))
 """
 OPEN = "from pnen_runtime import Smoother; smoother = Smoother('l0', threads=1)"

@@ -10,7 +10,7 @@ HEAVY = ["torch", "onnx", "onnxruntime", "tensorrt", "tensorrt_rtx", "pycuda", "
 PROBE = """
 import json, sys
 import {module}
-from pnen_runtime.cli import peak_bytes_so_far
+from pnen_runtime.memory import peak_bytes_so_far
 print(json.dumps([peak_bytes_so_far(), [name for name in sys.modules if "." not in name]]))
 """
 

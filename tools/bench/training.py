@@ -12,8 +12,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from pnen_runtime.cli import peak_bytes_so_far
 from pnen_runtime.errors import UsageError
+from pnen_runtime.memory import peak_bytes_so_far
 from pnen_train.allocator import keep_memory
 from pnen_train.config import Recipe, read_recipe
 from pnen_train.data import on_device

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from pnen_runtime.backends import open_backend
-from pnen_runtime.cli import peak_bytes_so_far
 from pnen_runtime.errors import PnenError
+from pnen_runtime.memory import peak_bytes_so_far
 from pnen_runtime.smoother import Smoother
 from pnen_runtime.tiles import starts
 

@@ -1,0 +1,109 @@
+"""Colour of 16 bits and of floats, which Pillow cuts to 8 bits: read and written by libvips (extra `deep`)."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import BackendMissing, ImageError
+from .files import write_bytes
+
+if TYPE_CHECKING:
+    import PIL.Image
+    from typing_extensions import Self
+
+PNG, TIFF = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+HOLDS = {".png": ("ushort",), ".tif": ("ushort", "float"), ".tiff": ("ushort", "float")}  # what a suffix can hold
+METADATA = ("icc-profile-data", "exif-data", "xmp-data", "iptc-data")
+INSTALL = 'install libvips for it: pip install "pyvips[binary]"'
+log = logging.getLogger("pnen")
+
+
+@dataclass(frozen=True)
+class DeepPicture:
+    """(H, W, 3|4) uint16 or float32 pixels, upright, and the libvips image that holds their metadata."""
+
+    pixels: np.ndarray
+    source: Any
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """None where the file holds nothing that Pillow would cut, or libvips is not installed.
+
+        Raises ImageError where it is torn, OSError where it cannot be read.
+        """
+        with path.open("rb") as file:
+            head = file.read(26)
+        png = head[:8] == PNG and len(head) == 26 and head[24] == 16 and head[25] in (2, 6)  # bits, RGB or RGBA
+        vips = libvips() if png or head[:4] in TIFF else None
+        if vips is None:
+            return None
+        try:
+            load = vips.Image.pngload if png else vips.Image.tiffload  # no other format, whatever the file says
+            image = load(str(path), fail_on="truncated")
+            if image.bands not in (3, 4) or image.format not in ("ushort", "float"):
+                return None
+            pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
+            pixels = image.autorot().numpy()
+        except vips.Error as error:
+            raise ImageError(f"{path}: the image cannot be read: {' '.join(str(error).split())}") from None
+        if pages > 1:
+            log.warning("%s: only the first of %d frames is taken", path, pages)
+        return cls(np.ascontiguousarray(pixels), image)
+
+    def rounded(self) -> PIL.Image.Image:
+        """In 8 bits, with the profile alone of its metadata."""
+        from PIL import Image
+
+        full = 1.0 if self.pixels.dtype == np.float32 else 65535.0
+        image = Image.fromarray(np.rint(255 * np.clip(self.pixels / full, 0, 1)).astype(np.uint8))
+        if self.source.get_typeof("icc-profile-data"):
+            image.info["icc_profile"] = self.source.get("icc-profile-data")
+        log.warning("%s: rounded to 8 bits; .tif keeps all of it", self.source.filename)
+        return image
+
+    def fits(self, path: Path) -> bool:
+        """Whether the format of this suffix holds it without loss."""
+        return self.source.format in HOLDS.get(path.suffix.lower(), ())
+
+
+def libvips() -> Any:
+    """The package; None where it is not installed or does not load."""
+    try:
+        import pyvips
+    except (ImportError, OSError):
+        return None
+    return pyvips
+
+
+def write_deep(path: Path, pixels: np.ndarray, source: Any = None) -> None:
+    """Write (H, W, 3|4) uint16 or float32 pixels as PNG or TIFF, whole or not at all, with the metadata of `source`.
+
+    Raises ImageError where the format cannot hold them, BackendMissing without libvips.
+    """
+    vips = libvips()
+    if vips is None:
+        raise BackendMissing(f"{path}: {pixels.dtype} in colour needs libvips; {INSTALL}")
+    kind = "ushort" if pixels.dtype == np.uint16 else "float"
+    suffix = path.suffix.lower()
+    if kind not in HOLDS.get(suffix, ()):
+        raise ImageError(
+            f"{path}: {suffix or 'a name without suffix'} cannot hold {pixels.dtype} in colour; write .tif"
+        )
+    height, width, bands = pixels.shape
+    image = vips.Image.new_from_memory(np.ascontiguousarray(pixels).data, width, height, bands, kind)
+    image = image.copy(interpretation="rgb16" if kind == "ushort" else "scrgb")
+    if source is not None:
+        image = image.copy(xres=source.xres, yres=source.yres)
+        for field in source.get_fields():
+            if field in METADATA or field.startswith("png-comment-"):
+                image.set_type(source.get_typeof(field), field, source.get(field))
+    try:
+        data = image.pngsave_buffer(bitdepth=16) if suffix == ".png" else image.tiffsave_buffer()
+    except vips.Error as error:
+        raise ImageError(f"{path}: the image cannot be written: {' '.join(str(error).split())}") from None
+    write_bytes(path, data)

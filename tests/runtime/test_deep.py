@@ -1,0 +1,113 @@
+"""16-bit colour and floats stay what they are, with their metadata; nothing else goes through libvips."""
+
+import sys
+
+import numpy as np
+import pytest
+import pyvips
+from click.testing import CliRunner
+from PIL import Image, ImageCms
+from skimage import data
+
+from pnen_runtime import BackendMissing, ImageError, deep, read_image, write_image
+from pnen_runtime.cli import smooth
+
+PHOTO = data.coffee()[100:140, 200:250]
+FINE = (PHOTO.astype(np.uint16) * 257 + np.arange(50, dtype=np.uint16)[:, None] % 200).clip(0, 65535).astype(np.uint16)
+ALPHA = np.dstack([FINE, np.linspace(0, 65535, 50).astype(np.uint16)[None].repeat(40, 0)])
+FLOATS = (FINE / np.float32(65535)).astype(np.float32)
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.fixture
+def run(model):
+    return lambda *words, kind="invert": CliRunner().invoke(
+        smooth, [*map(str, words), "-m", str(model(kind)), "--threads", "1"])  # fmt: skip
+
+
+def pixels(path):
+    return pyvips.Image.new_from_file(str(path)).numpy()
+
+
+@pytest.mark.parametrize(("suffix", "array"), [
+    (".png", FINE), (".png", ALPHA), (".tif", FINE), (".tif", ALPHA), (".tiff", FINE), (".tif", FLOATS),
+])  # fmt: skip
+def test_every_bit_goes_through_the_command(run, tmp_path, suffix, array):
+    write_image(tmp_path / f"in{suffix}", array)
+    np.testing.assert_array_equal(pixels(tmp_path / f"in{suffix}"), array)
+    done = run(tmp_path / f"in{suffix}", tmp_path / f"out{suffix}")
+    assert done.exit_code == 0 and not done.stderr and ("in 16 bits" in done.stdout) == (array.dtype == np.uint16)
+    wanted = array.copy()
+    wanted[..., :3] = (1 if array.dtype == np.float32 else 65535) - array[..., :3]
+    np.testing.assert_allclose(pixels(tmp_path / f"out{suffix}"), wanted, atol=1e-6)
+
+
+def test_metadata_stay_and_the_picture_is_turned_upright(run, tmp_path):
+    image = pyvips.Image.new_from_memory(FINE.tobytes(), 50, 40, 3, "ushort").copy(
+        interpretation="rgb16", xres=4, yres=4
+    )
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", PROFILE)
+    image.set_type(pyvips.GValue.gint_type, "orientation", 6)
+    image.set_type(pyvips.GValue.gstr_type, "png-comment-0-Title", "coffee")
+    for suffix in (".png", ".tif"):
+        image.write_to_file(str(tmp_path / f"in{suffix}"))
+        assert run(tmp_path / f"in{suffix}", tmp_path / f"out{suffix}", kind="identity").exit_code == 0
+        found = pyvips.Image.new_from_file(str(tmp_path / f"out{suffix}"))
+        assert found.get("icc-profile-data") == PROFILE and found.xres == pytest.approx(4, abs=0.01)
+        turned = pyvips.Image.new_from_file(str(tmp_path / f"in{suffix}")).autorot().numpy()
+        np.testing.assert_array_equal(found.numpy(), turned)
+    assert Image.open(tmp_path / "out.png").text["Title"] == "coffee"
+
+
+def test_a_format_that_cannot_hold_it_gets_8_bits_and_a_word(run, tmp_path, caplog):
+    for name, array in (("fine.png", FINE), ("floats.tif", FLOATS)):
+        write_image(tmp_path / name, array)
+        caplog.clear()
+        done = run(tmp_path / name, tmp_path / "out.jpg", "--overwrite", kind="identity")
+        assert done.exit_code == 0 and "8 bits" in caplog.text
+        difference = np.abs(np.asarray(Image.open(tmp_path / "out.jpg")).astype(int) - PHOTO)
+        assert difference.mean() < 3
+
+
+@pytest.mark.parametrize(("name", "array", "line"), [
+    ("out.jpg", FINE, "cannot hold uint16 in colour; write .tif"),
+    ("out.png", FLOATS, "cannot hold float32 in colour; write .tif"),
+])  # fmt: skip
+def test_arrays_that_do_not_fit_are_refused(tmp_path, name, array, line):
+    with pytest.raises(ImageError, match=line):
+        write_image(tmp_path / name, array)
+    assert not list(tmp_path.iterdir())
+
+
+def test_torn_files_are_one_line(run, tmp_path):
+    for suffix in (".png", ".tif"):
+        write_image(tmp_path / f"in{suffix}", FINE)
+        whole = (tmp_path / f"in{suffix}").read_bytes()
+        (tmp_path / f"in{suffix}").write_bytes(whole[: len(whole) // 2])
+        done = run(tmp_path / f"in{suffix}", tmp_path / f"out{suffix}")
+        assert done.exit_code == 1 and f"in{suffix}: " in done.stderr and not (tmp_path / f"out{suffix}").exists()
+
+
+def test_floats_beyond_white_are_refused(run, tmp_path):
+    write_image(tmp_path / "in.tif", 3 * FLOATS)
+    done = run(tmp_path / "in.tif", tmp_path / "out.tif")
+    assert done.exit_code == 1 and "in.tif: expected float32 values in [0, 1]" in done.stderr
+
+
+def test_other_pictures_never_meet_libvips(tmp_path, monkeypatch):
+    monkeypatch.setattr(deep, "libvips", lambda: pytest.fail("asked for"))
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    Image.fromarray(FINE[..., 0]).save(tmp_path / "grey.png")
+    Image.fromarray(PHOTO).save(tmp_path / "a.jpg")
+    for path in tmp_path.iterdir():
+        assert deep.DeepPicture.read(path) is None
+
+
+def test_without_libvips_it_is_said_what_is_lost(run, tmp_path, monkeypatch, caplog):
+    write_image(tmp_path / "in.png", FINE)
+    monkeypatch.setitem(sys.modules, "pyvips", None)
+    done = run(tmp_path / "in.png", tmp_path / "out.png", kind="identity")
+    assert done.exit_code == 0 and 'pip install "pyvips[binary]"' in caplog.text
+    assert read_image(tmp_path / "out.png").mode == "RGB"
+    with pytest.raises(BackendMissing, match="needs libvips"):
+        write_image(tmp_path / "more.png", FINE)
