@@ -12,6 +12,7 @@ from typing import Any
 from pnen_runtime.cuda.driver import first_gpu
 from pnen_runtime.errors import BackendMissing, UsageError
 from pnen_runtime.files import write_bytes
+from pnen_runtime.install import pip_install
 
 from .profiles import ELEMENT_LIMIT, USUAL_LIMIT
 
@@ -31,7 +32,7 @@ def find_tensorrt(wanted: str) -> Any:
         try:
             trt = importlib.import_module(MODULES[flavour])
         except (ImportError, OSError) as error:
-            missing.append(f'{MODULES[flavour]} is not installed ({error}); install it: pip install "pnen[{flavour}]"')
+            missing.append(f"{MODULES[flavour]} is not installed ({error}); install it: {pip_install(flavour)}")
             continue
         if flavour == "rtx" or gpu:
             return trt

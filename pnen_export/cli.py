@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from pnen_runtime.backends.ort import import_onnxruntime
 from pnen_runtime.commands import Command, say
 from pnen_runtime.errors import BackendMissing, UsageError
+from pnen_runtime.install import pip_install
 
 from .progress import progress
 
@@ -180,7 +181,7 @@ def export_checkpoint(
         from .export import export
         from .parity import Mismatch
     except ImportError as error:
-        raise BackendMissing(f'pnen-export needs {error.name}; install it: pip install "pnen[export]"') from error
+        raise BackendMissing(f"pnen-export needs {error.name}; install it: {pip_install('export')}") from error
     checkpoint, path = load_checkpoint(model), Path(model)
     precisions = [name for name, wanted in (("fp32", fp32 or not fp16), ("fp16", fp16)) if wanted]
     targets = ["onnx", "ort"] if target == "all" else [target]

@@ -13,6 +13,7 @@ from pnen_runtime.cache import cache_folder
 from pnen_runtime.card import Card
 from pnen_runtime.engine_file import last_card, rebuild_command
 from pnen_runtime.errors import BackendMissing, UsageError
+from pnen_runtime.install import pip_install
 
 from .build_process import build_apart
 from .builder_api import element_limit, find_tensorrt, usual_limit
@@ -53,7 +54,7 @@ def make_engine(
             raise
         return (
             f"no engine, since TensorRT and a GPU are not here: run pnen-export {onnx_path.name} --engine tensorrt on "
-            'the machine that has them, or pip install "pnen[rtx]" to build one for TensorRT-RTX here'
+            f"the machine that has them, or {pip_install('rtx')} to build one for TensorRT-RTX here"
         )
     card = read_onnx(onnx_path).card
     card = replace(card, precision=options.get("precision") or card.precision)

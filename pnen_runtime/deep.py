@@ -11,6 +11,7 @@ import numpy as np
 
 from .errors import BackendMissing, ImageError
 from .files import write_bytes
+from .install import pip_install
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 PNG, TIFF = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HOLDS = {".png": ("ushort",), ".tif": ("ushort", "float"), ".tiff": ("ushort", "float")}  # what a suffix can hold
 METADATA = ("icc-profile-data", "exif-data", "xmp-data", "iptc-data")
-INSTALL = 'install libvips for it: pip install "pyvips[binary]"'
+INSTALL = f"install libvips for it: {pip_install('deep')}"
 log = logging.getLogger("pnen")
 
 

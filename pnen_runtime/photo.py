@@ -15,6 +15,7 @@ from .deep import write_deep
 from .encode import FORMATS, encode
 from .errors import ImageError
 from .files import write_bytes
+from .install import pip_install
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -23,7 +24,7 @@ File = str | os.PathLike[str] | bytes | BinaryIO  # path, the bytes of a file, o
 SUFFIXES = tuple(FORMATS)
 # What is opened: no format that starts another program (EPS), fetches something or was never looked at here.
 OPENED = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "GIF", "BMP", "PPM", "TGA", "JPEG2000", "AVIF", "HEIF")
-KEEP = 'pnen-smooth keeps it in .png and .tif with libvips (pip install "pyvips[binary]"), as arrays do in programs'
+KEEP = f"pnen-smooth keeps it in .png and .tif with libvips ({pip_install('deep')}), as arrays do in programs"
 log = logging.getLogger("pnen")
 
 

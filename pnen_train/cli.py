@@ -6,6 +6,7 @@ import click
 
 from pnen_runtime.commands import Group
 from pnen_runtime.errors import BackendMissing
+from pnen_runtime.install import pip_install
 from pnen_runtime.photo import take_any_size
 
 HELP = {
@@ -33,7 +34,7 @@ class Subcommands(Group):
             return import_module(f"pnen_train.commands.{cmd_name}").command
         except ModuleNotFoundError as error:
             needs = f"pnen-train {cmd_name} needs {error.name}"
-            raise BackendMissing(f'{needs}; install it with: pip install "pnen[train]"') from error
+            raise BackendMissing(f"{needs}; install it with: {pip_install('train')}") from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -20,6 +20,7 @@ from gpu_checks.verdicts import Verdicts
 
 from pnen_runtime.commands import Group
 from pnen_runtime.errors import BackendMissing, PnenError, UsageError
+from pnen_runtime.install import pip_install
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -43,7 +44,7 @@ def prepare(folder: Path, force: bool) -> None:
 
         from pnen_export.cli import progress
     except ImportError as error:
-        raise BackendMissing(f'preparing needs {error.name}; install it: pip install "pnen[export]"') from error
+        raise BackendMissing(f"preparing needs {error.name}; install it: {pip_install('export')}") from error
     with progress() as watch:
         sizes = write(folder, networks(), watch=watch)
     for name, size in sizes.items():

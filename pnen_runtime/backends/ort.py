@@ -12,6 +12,7 @@ import numpy as np
 from ..card import KEY, Card
 from ..cuda.driver import first_gpu
 from ..errors import BackendMissing, EngineError, PnenError, UsageError
+from ..install import pip_install
 from ..onnx_check import check_onnx
 from ..plan import Sizes
 from ..strength import batch_strength
@@ -29,9 +30,7 @@ class OrtBackend:
         try:
             onnxruntime = import_onnxruntime()
         except ImportError as error:
-            raise BackendMissing(
-                f'{engine} needs ONNX Runtime ({error}); install it: pip install "pnen[ort]"'
-            ) from error
+            raise BackendMissing(f"{engine} needs ONNX Runtime ({error}); install it: {pip_install('ort')}") from error
         if threads is not None and threads < 1:
             raise UsageError(f"expected at least 1 thread, got {threads}")
         self.threads = threads or usable_cores()

@@ -12,10 +12,11 @@ import numpy as np
 from ..cuda import Cuda, open_cuda
 from ..cuda.lane import Lane, Shape
 from ..errors import BackendMissing, EngineError
+from ..install import pip_install
 from .gpu import GpuBackend
 from .ort import CPU, CUDA, import_onnxruntime, open_session, read_card, reason
 
-INSTALL = 'install it instead of onnxruntime: pip uninstall onnxruntime; pip install "pnen[ort-gpu]"'
+INSTALL = f"install it instead of onnxruntime: pip uninstall onnxruntime; {pip_install('ort-gpu')}"
 LANES = 2  # threads at once; each has a session with its own copy of the weights
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import BackendMissing, EngineError
 from ..files import write_bytes
+from ..install import pip_install
 
 MODULES = {"tensorrt": ("tensorrt",), "rtx": ("tensorrt_rtx",)}
 LEAN = ("tensorrt_lean", "tensorrt_dispatch")  # load version-compatible engines where the full package is not installed
@@ -23,7 +24,7 @@ def import_tensorrt(flavour: str, version_compatible: bool) -> Any:
             return importlib.import_module(name)
         except (ImportError, OSError) as error:
             missing.append(str(error))
-    raise BackendMissing(f'{names[0]} is not installed ({missing[0]}); install it: pip install "pnen[{flavour}]"')
+    raise BackendMissing(f"{names[0]} is not installed ({missing[0]}); install it: {pip_install(flavour)}")
 
 
 def make_log(trt: Any) -> Any:

@@ -130,7 +130,7 @@ def open_cuda() -> Cuda:
     except ImportError as error:
         reasons = f"pycuda: {without_pycuda}; cuda-python: {error}"
         raise BackendMissing(
-            f'expected pycuda or cuda-python ({reasons}); install one: pip install "pnen[tensorrt]"'
+            f"expected pycuda or cuda-python ({reasons}); install one: pip install cuda-python"
         ) from error
 
 

@@ -202,7 +202,7 @@ def test_out_must_be_a_folder(run, saved):
 @pytest.mark.parametrize("package", ["onnxruntime", "onnxscript"])
 def test_a_missing_package_ends_with_4_and_names_the_extra(run, saved, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    refused(run(saved()), 4, f'needs {package}; install it: pip install "pnen[export]"')
+    refused(run(saved()), 4, f"needs {package}; install it: pip install torch")
 
 
 def test_help_says_what_is_written_and_what_the_exit_codes_mean(run):
