@@ -37,8 +37,8 @@ def no_verdict(card: Card, profile: Profile) -> str:
 
 
 def least_bytes(card: Card, profile: Profile) -> int:
-    """What any engine reserves for this profile: one channel of a feature map."""
-    return places(card, profile.largest) * _element_bytes(card)
+    """What any engine reserves for this profile: one feature map, which a convolution gives to the next."""
+    return places(card, profile.largest) * int(card.config.get("channels") or 1) * _element_bytes(card)
 
 
 def _scores(card: Card, profile: Profile) -> int:
