@@ -168,8 +168,8 @@ def test_where_there_is_no_verdict_it_is_said_why(own, shape, why):
 
 
 # Pixels a side, and MB that TensorRT-RTX 1.7 says it reserves: `l0` (48 channels, grid 2), and one of 8 channels.
-SAID = [(2, 48, 18000, 61244, True), (2, 48, 20000, 608, False), (2, 48, 23000, 802, False), (2, 48, 30000, 1358, False),
-        (2, 48, 60000, 1808, False), (1, 8, 23000, 8, False)]  # fmt: skip
+SAID = [(2, 48, 18000, 61244, True), (2, 48, 20000, 608, False), (2, 48, 23000, 802, False),
+        (2, 48, 30000, 1358, False), (2, 48, 60000, 1808, False), (1, 8, 23000, 8, False)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("grid", "channels", "side", "megabytes", "possible"), SAID)

@@ -14,6 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from pnen_export import lowering
 from pnen_export.deploy import Deployed
 from pnen_export.onnx_graph import OPSET, export_graph
+from pnen_runtime import bundled_models
+from pnen_train.checkpoint import load_checkpoint
 from pnen_train.models import MODELS
 
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16}
@@ -115,6 +117,14 @@ KINDS = ["pyramid", "wide keys", "wang", "last stage only", "without block", "gr
 
 def test_every_network_is_among_the_kinds():
     assert set(MODELS) - {"pnen"} <= set(KINDS)
+
+
+@pytest.mark.parametrize("name", bundled_models())
+def test_the_importer_reads_all_of_every_bundled_network(name):
+    model = load_checkpoint(name).model()
+    assert (
+        complaints(export_graph(Deployed(model, "fp16", equal_heads=True), model.config.image_channels, "onnx")) == []
+    )
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
