@@ -96,7 +96,8 @@ class Lines:
         seconds = self.clock() - self.since
         if seconds < PATIENCE:
             return
-        words = [self.figures.format(**{name: fmean(found) for name, found in self.values.items()})] * bool(self.values)
+        means = {name: fmean(found) for name, found in self.values.items()}
+        words = [self.figures.format(**means)] if means else []
         if (rate := (done - self.done) / seconds) > 0:
             left = timedelta(seconds=round((self.total - done) / rate))
             words += [f"{rate:.3g} it/s", f"{left} left"]

@@ -74,7 +74,7 @@ def train(
     that an uninterrupted run gives. Ctrl-C and SIGTERM save before they end the run, as Stopped; so does `deadline`, in
     seconds by `clock`, as TimeIsUp. With `fit` the run gets as many steps as end by then (see `pnen_train.fit`); a
     resumed one keeps those. Of several `processes` all see the folder, and the first writes. Returns the last
-    checkpoint. `begin` is called with the run before the first step, `seen` after each.
+    checkpoint. `begin` is called with the run before the first step, when it can be resumed already; `seen` after each.
 
     Raises UsageError, CheckpointError, BackendMissing, or PnenError where the loss is not finite any more.
     """
@@ -105,13 +105,14 @@ def train(
     run, plan, unread = state.recipe.run, state.recipe.optimiser, []
     every = READ_EVERY.get(place.type, READ_SELDOM)
     reading = (every, NOTE_EVERY, run.evaluate_every, run.checkpoint_every, plan.epoch_steps, plan.steps)
-    if processes.leads:
-        files.start(state.recipe, state.step, state.training.get("fitted"))
-    begin(state)
     try:
         with held_interrupts() as interrupted:
             if processes.leads:
+                files.start(state.recipe, state.step, state.training.get("fitted"))
                 save_checkpoint(files.last, state.checkpoint(resumable=True))  # a full disk shows now, not after hours
+            begin(state)
+            if processes.any(bool(interrupted())):
+                raise Stopped(interrupted() or signal.SIGINT)
             while not state.finished:
                 began, ends = clock(), (False, False)
                 unread.append(train_step(state, images, objective, processes))

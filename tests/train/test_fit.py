@@ -92,6 +92,18 @@ def test_a_fitted_run_goes_on_with_its_own_steps_to_the_same_weights(tmp_path, t
     assert parts.training["fitted"]["costs"] == whole.training["fitted"]["costs"]
 
 
+@pytest.mark.parametrize("part", ["train_step", "validate"])
+def test_an_interrupt_in_the_trial_ends_it_at_once_and_leaves_no_run(tmp_path, tiny, pairs, clock, part):
+    def interrupted(*_):
+        signal.raise_signal(signal.SIGINT)
+
+    recipe = tiny(optimiser=COSINE, run=SELDOM)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt) as stopped:
+        patch.setattr(training, part, interrupted)
+        train(recipe, pairs[:3], pairs[3:], tmp_path, device="cpu", deadline=clock() + 100, fit=True, clock=clock)
+    assert stopped.type is KeyboardInterrupt and not list(tmp_path.iterdir())
+
+
 def test_a_run_that_was_not_fitted_is_not_fitted_later(tmp_path, tiny, pairs, clock):
     recipe = tiny(optimiser=COSINE | {"steps": 4, "warmup_steps": 1})
     train(recipe, pairs[:3], pairs[3:], tmp_path, device="cpu", clock=clock)

@@ -59,6 +59,19 @@ def test_a_total_that_becomes_known_later_counts_from_then_on(monkeypatch):
     assert text.getvalue() == "run: 30 of 100, 0.5 it/s, 0:02:20 left\n"
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_minute_before_the_first_figures_has_none_to_show(monkeypatch, terminal):
+    text, now = io.StringIO(), [0.0]
+    monkeypatch.setattr(progress, "console", Console(file=text, force_terminal=terminal, width=100))
+    with bar("run", 400_000, "loss {loss:.1f}", clock=lambda: now[0]) as advance:
+        now[0] = 61.0
+        advance(0, 100)
+        now[0] += 60
+        advance(30, loss=2)
+    if not terminal:
+        assert text.getvalue() == "run: 0 of 100\nrun: 30 of 100, loss 2.0, 0.5 it/s, 0:02:20 left\n"
+
+
 @pytest.mark.parametrize("title", ["a", "pnen-l0-small-wmf_8-0.001-of-many-settings"])
 @pytest.mark.parametrize("total", [600, 400_000])
 def test_all_figures_of_a_training_fit_80_columns(monkeypatch, title, total):
