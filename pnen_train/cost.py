@@ -15,12 +15,12 @@ from pnen_runtime.errors import ImageError
 
 from .config import Recipe
 from .data import on_device
-from .fit import Clock, Costs
 from .progress import say
 from .state import State
 from .step import objective_of, train_step
 from .targets import Pair
 from .tasks import channels_of, task_of
+from .trial import Clock, Costs
 
 MEASURED = 3.0  # seconds of steps that are measured
 SHORT = 60.0  # seconds; of a run that takes less nothing is said

@@ -46,19 +46,21 @@ def evaluate(
     *,
     quantise: bool = True,
     clock: Callable[[], float] = perf_counter,
+    seen: Callable[[NDArray[Any]], None] = lambda _: None,
 ) -> Scores:
     """Score `smooth` on pairs of input and target, (H, W, C); the mean is over images, not over pixels.
 
     `shave` pixels on each side are left out. Results of floats are first rounded to 8 bits; without `quantise` they
     are scored as they are, which is how a noisy image is usually given its PSNR. The infinite PSNR of a result that
     equals its target is left out of the mean, with a warning. `clock` gives seconds: `time.process_time` those of
-    the CPU, which other work on the machine hardly lengthens.
+    the CPU, which other work on the machine hardly lengthens. `seen` gets each result, whole and before it is rounded.
     """
     rows, floors = [], []
     for image, target in pairs:
         start = clock()
         result = smooth(image)
         seconds = clock() - start
+        seen(result)
         inner = tuple(slice(shave, side - shave) for side in target.shape[:2])
         result, target = result[inner], target[inner]
         if result.dtype != np.uint8 and quantise:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from .config import Recipe
 from .data import on_device
 from .device import pick_device
 from .evaluate import Scores, evaluate, mean_scores, network_smoother
-from .fit import Clock, check_fit, fitted
+from .fit import check_fit, fitted
 from .interrupts import held_interrupts
 from .metrics import levels
 from .processes import ALONE, Processes
@@ -29,6 +30,7 @@ from .state import State
 from .step import objective_of, train_step
 from .targets import Pair
 from .tasks import Task, at_each_strength, task_of
+from .trial import Clock, Parts
 
 Watch = Callable[[int, float, float], None]  # step, loss, PSNR of the batch in dB
 Report = Callable[[int, Scores, float], None]  # step, validation scores, steps per second so far
@@ -96,9 +98,11 @@ def train(
     images, objective = on_device(pairs, place), objective_of(state, place, processes)
     processes.wait()  # all have read what the first will now write
     if fit and not resume:
-        state = fitted(state, lambda trial: train_step(trial, images, objective, processes)[0],
-                       lambda trial, files: note(trial, {"step": trial.step}, validation, place, files, NO_REPORT),
-                       folder, deadline, processes, clock)  # fmt: skip
+        parts = Parts(lambda trial: train_step(trial, images, objective, processes)[0],
+                      lambda trial, files: note(trial, {"step": trial.step}, validation, place, files, NO_REPORT),
+                      lambda trial: validate(trial, validation[:1], place),
+                      validation[0][0].size / sum(image.size for image, _ in validation))  # fmt: skip
+        state = fitted(state, parts, folder, deadline, processes, clock)
     elif fit and "fitted" not in state.training:
         raise UsageError(f"{folder}: expected a run that was begun with --fit, got one of {recipe.optimiser.steps} "
                          "steps; leave --fit out")  # fmt: skip
@@ -196,10 +200,10 @@ def validate(state: State, validation: Sequence[Pair], device: torch.device) -> 
     apart = at_scored_strengths(validation, task)
     for strength in apart:
         smooth = network_smoother(state.final, run.tile, run.tile_step, device=device, strength=strength)
-        rows.append(evaluate(smooth, apart[strength], task.shave))
+        results: list[NDArray[Any]] = []
+        rows.append(evaluate(smooth, apart[strength], task.shave, seen=results.append))
         if len(rows) == 1 + (len(apart) > 1):
-            image, target = apart[strength][0]
-            result = smooth(image)
+            (image, target), result = apart[strength][0], results[0]
     scores = mean_scores(rows)
     shown = (part if part.dtype == np.uint8 else levels(part) for part in (image, result, target))
     picture = np.concatenate(list(shown), axis=1)

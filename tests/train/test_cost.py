@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from pnen_train import cost
 from pnen_train.cli import main
 from pnen_train.cost import Meter, measured, sizes_of, told
-from pnen_train.fit import Costs
 from pnen_train.state import State
+from pnen_train.trial import Costs
 
 CPU = torch.device("cpu")
 PLAN = {"steps": 36_000}

@@ -1,23 +1,27 @@
 """Runs fitted to a time, by a clock of the tests' own, on which each part of a run takes what is said here."""
 
 import json
+import re
 import signal
+import sys
 from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from pnen_runtime.errors import CheckpointError, UsageError
-from pnen_train import fit
 from pnen_train import train as training
+from pnen_train import trial
 from pnen_train.checkpoint import load_checkpoint
 from pnen_train.cli import main
 from pnen_train.commands import run as command
 from pnen_train.config import override
-from pnen_train.fit import Costs, fitted_steps, with_steps
+from pnen_train.fit import fitted_steps, with_steps
 from pnen_train.train import Stopped, TimeIsUp, train
+from pnen_train.trial import Costs
 
-STEP, LATE, VALIDATION, CHECKPOINT = 1.0, 3.0, 7.0, 2.0
+STEP, LATE, VALIDATION, CHECKPOINT = 1.0, 3.0, 7.0, 2.0  # the validation of one picture
+COMPILING = FIRST_USE = 0.0  # besides, of the first step and the first validation
 COSINE = {"steps": 400, "schedule": "cosine", "warmup_steps": 40, "minimum_rate": 1e-6, "average": 0.9}
 SELDOM = {"evaluate_every": 10, "checkpoint_every": 15}
 
@@ -25,15 +29,22 @@ SELDOM = {"evaluate_every": 10, "checkpoint_every": 15}
 @pytest.fixture
 def clock(monkeypatch):
     """A clock, in seconds, that only the work of a run moves."""
-    now, step, validate, save = [100.0], training.train_step, training.validate, fit.save_checkpoint
+    now, step, validate, save = [100.0], training.train_step, training.validate, trial.save_checkpoint
+    once = {"COMPILING", "FIRST_USE"}
+
+    def first(name):
+        now[0] += globals()[name] if name in once else 0
+        once.discard(name)
 
     def train_step(state, *rest):
+        first("COMPILING")
         now[0] += LATE if state.recipe.data.at(state.step, state.recipe.optimiser.steps)[0] == 24 else STEP
         return step(state, *rest)
 
-    def validation(*args):
-        now[0] += VALIDATION
-        return validate(*args)
+    def validation(state, pairs, device):
+        first("FIRST_USE")
+        now[0] += VALIDATION * len(pairs)
+        return validate(state, pairs, device)
 
     def save_checkpoint(path, checkpoint):
         now[0] += CHECKPOINT if path.name == "last.pt" else 0
@@ -42,7 +53,7 @@ def clock(monkeypatch):
     monkeypatch.setattr(training, "train_step", train_step)
     monkeypatch.setattr(training, "validate", validation)
     monkeypatch.setattr(training, "save_checkpoint", save_checkpoint)
-    monkeypatch.setattr(fit, "save_checkpoint", save_checkpoint)
+    monkeypatch.setattr(trial, "save_checkpoint", save_checkpoint)
     return lambda: now[0]
 
 
@@ -114,7 +125,11 @@ def test_a_run_that_was_not_fitted_is_not_fitted_later(tmp_path, tiny, pairs, cl
 @pytest.mark.parametrize(
     ("optimiser", "seconds", "message"),
     [
-        (COSINE, 25, r"one step, its validation and checkpoints take 12 seconds after the trial, .* raise --max-time"),
+        (
+            COSINE,
+            25,
+            r"trial takes at least 14.0 seconds and one step .* 12.0 more, 25.0 were left .* raise --max-time by 0.5",
+        ),
         ({"schedule": "plateau"}, 200, r'expected schedule = "cosine" or "step" .* got "plateau"'),
         (COSINE, float("inf"), "expected a deadline for a fitted run, got none"),
     ],
@@ -124,6 +139,45 @@ def test_what_cannot_be_fitted_is_one_line_and_leaves_no_run(tmp_path, tiny, pai
     with pytest.raises(UsageError, match=message):
         train(recipe, pairs[:3], pairs[3:], tmp_path, device="cpu", deadline=clock() + seconds, fit=True, clock=clock)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("costs", "seconds", "longest"),
+    [
+        ({"COMPILING": 300}, 60, 301),
+        ({"STEP": 25}, 60, 25),
+        ({"LATE": 60}, 60, 60),
+        ({"VALIDATION": 24}, 42, 24),  # of one of four pictures
+        ({"VALIDATION": 100}, 42, 100),
+        ({"CHECKPOINT": 40}, 60, 40),
+        ({}, 20, 7),
+        ({}, -5, 7),  # other work took it all
+    ],
+)
+def test_a_trial_ends_with_its_time_and_says_what_would_do(
+    tmp_path, tiny, pairs, clock, monkeypatch, costs, seconds, longest
+):
+    for name, value in costs.items():
+        monkeypatch.setattr(sys.modules[__name__], name, value)
+    recipe = tiny(optimiser=COSINE, run=SELDOM, data={"late_share": 0.2, "late_crop": 24, "late_batch": 2})
+    given = recipe, pairs[:3], pairs, tmp_path / "run"
+    refusals: list[UsageError] = []
+    while len(refusals) < 3:  # the first may not have come to see all parts
+        began = clock()
+        try:
+            train(*given, device="cpu", deadline=began + seconds, fit=True, clock=clock)
+            break
+        except UsageError as refusal:
+            refusals.append(refusal)
+            assert clock() - began <= max(0, seconds) + longest and not (tmp_path / "run" / "last.pt").exists()
+            seconds += 60 * float(re.search(r"raise --max-time by ([\d.]+) minutes", str(refusal))[1])
+    assert clock() - began <= seconds and 1 <= len(refusals) <= 2
+
+
+def test_what_only_the_first_validation_takes_refuses_no_run(tmp_path, tiny, pairs, clock, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "FIRST_USE", 40.0)
+    train(tiny(optimiser=COSINE, run=SELDOM), pairs[:2], pairs[2:], tmp_path, device="cpu", deadline=clock() + 130,
+          fit=True, clock=clock)  # fmt: skip
 
 
 def test_the_steps_are_the_most_that_fit(tiny):
