@@ -49,7 +49,7 @@ def prepare(folder: Path, force: bool) -> None:
         sizes = write(folder, networks(), watch=watch)
     for name, size in sizes.items():
         click.echo(f"{size / 2**20:6.2f} MiB  {name}")
-    click.echo(f"{sum(sizes.values()) / 2**20:6.2f} MiB  in all, in {folder}")
+    click.echo(f"{sum(sizes.values()) / 2**20:6.2f} MiB  in all, in {folder}, to be run in a repository like this one")
 
 
 @main.command()

@@ -7,11 +7,14 @@ from threading import current_thread, main_thread
 import numpy as np
 import pytest
 from gpu_checks import same, speed
-from gpu_checks.lab import IDENTITY, read_reference
-from gpu_checks.subject import Wrong
+from gpu_checks.lab import IDENTITY, Lab
+from gpu_checks.stored import read_reference
+from gpu_checks.subject import Subject, Wrong
 
 from pnen_runtime.backends.ort import CPU, OrtBackend, open_session
 from pnen_runtime.tiles import smooth_tiled
+
+ORT = Subject("onnxruntime-cuda", "tiny", "fp32", "ort")
 
 
 class Changed:
@@ -94,7 +97,7 @@ def test_a_backend_without_tiles_on_the_device_proves_nothing_of_them():
 )
 def test_parity_fails_where_one_size_is_off(tiny, precision, by, passes):
     folder, _ = tiny
-    right = OrtBackend(folder / "tiny.ort.onnx")
+    right = OrtBackend(Lab(folder).onnx(ORT))
     large = Changed(
         lambda _, smooth: smooth + np.float32(by if smooth.shape[2] == 60 else 0), of=right, card=right.card
     )
@@ -135,7 +138,7 @@ def test_a_convolution_on_the_cpu_is_seen_in_onnx_runtimes_own_profile(tiny, tmp
 
     options = onnxruntime.SessionOptions()
     options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / "profile")
-    session = open_session(onnxruntime, tiny[0] / "tiny.ort.onnx", options, [CPU])
+    session = open_session(onnxruntime, Lab(tiny[0]).onnx(ORT), options, [CPU])
     session.run(["smooth"], {"image": np.zeros((1, 3, 32, 32), np.float32)})
     path = Path(session.end_profiling())
     with pytest.raises(Wrong, match="not on the GPU: .*MultiHeadAttention"):

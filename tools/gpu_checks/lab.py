@@ -16,7 +16,6 @@ import numpy as np
 
 from pnen_export.builder_api import element_limit, find_tensorrt
 from pnen_export.engine import build_engine
-from pnen_export.inputs import Input
 from pnen_export.onnx_file import read_onnx
 from pnen_export.parity import Reference
 from pnen_export.profiles import Profile, most_elements, read_profile, tile_profile
@@ -31,6 +30,8 @@ from pnen_runtime.cuda.driver import call, first_gpu
 from pnen_runtime.engine_file import read_engine
 from pnen_runtime.errors import PnenError
 
+from .packed import unpacked
+from .stored import read_reference
 from .subject import Skipped, Subject
 
 PREPARED = "prepared.json"  # the last file of a folder that `prepare` wrote
@@ -53,7 +54,7 @@ class Lab:
     def onnx(self, subject: Subject) -> Path:
         """The exported file of this network, precision and target."""
         kind = (".ort" if subject.target == "ort" else "") + (".fp16" if subject.precision == "fp16" else "")
-        return self.folder / f"{subject.network}{kind}.onnx"
+        return unpacked(self.folder / f"{subject.network}{kind}.onnx")
 
     def reference(self, network: str) -> Reference:
         """PyTorch's own results in FP32."""
@@ -197,34 +198,3 @@ def _has_cuda() -> bool:
     spec = find_spec("onnxruntime")
     folders = list(spec.submodule_search_locations or []) if spec else []
     return any(any(Path(folder).glob("capi/*onnxruntime_providers_cuda*")) for folder in folders)
-
-
-def write_reference(path: Path, reference: Reference) -> None:
-    """Inputs and results as plain arrays."""
-    arrays: dict[str, np.ndarray] = {}
-    for number, (given, expected) in enumerate(zip(reference.inputs, reference.expected, strict=True)):
-        arrays[f"{number}:{given.kind}:{given.size}:{given.strength}"] = expected
-        arrays |= {f"{number}/image/{part}": batch for part, batch in enumerate(given.batches)}
-        arrays |= {f"{number}/strength/{part}": strengths for part, strengths in enumerate(given.maps)}
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
-
-
-def read_reference(path: Path) -> Reference:
-    """What `write_reference` wrote."""
-    inputs, expected = [], []
-    with np.load(path) as arrays:
-        for name in arrays.files:
-            if ":" in name:
-                number, kind, size, strength = name.split(":")
-                batches, maps = (
-                    [arrays[part] for part in arrays.files if part.startswith(f"{number}/{half}/")]
-                    for half in ("image", "strength")
-                )
-                inputs.append(Input(kind, size, batches, strength, maps))
-                expected.append(arrays[name])
-    stored = (
-        part
-        for given, result in zip(inputs, expected, strict=True)
-        for part in np.split(result, np.cumsum([batch.size for batch in given.batches])[:-1])
-    )
-    return Reference(lambda *_given: next(stored), inputs)

@@ -17,15 +17,20 @@ from pnen_export.onnx_graph import export_graph
 from pnen_export.parity import Reference, compare, require, torch_run
 from pnen_export.record import make_card
 from pnen_runtime.backends.ort import OrtBackend
-from pnen_runtime.card import KEY
+from pnen_runtime.card import KEY, Card
+from pnen_runtime.errors import PnenError
 from pnen_runtime.files import replace_when_done, write_text
 from pnen_runtime.image import to_batch
 from pnen_train.checkpoint import Checkpoint, load_checkpoint
 from pnen_train.models import build
 
-from .lab import PREPARED, write_reference
+from .lab import PREPARED
+from .packed import base_of, pack, unpacked
+from .stored import write_reference
 
 FORMS: list[tuple[Literal["onnx", "ort"], Literal["fp32", "fp16"]]] = list(product(("onnx", "ort"), ("fp32", "fp16")))
+
+WHOLE = ((321, 481),)  # height and width
 
 
 class Watch(Protocol):
@@ -51,10 +56,10 @@ def networks() -> dict[str, Checkpoint]:
 def prepare(
     folder: Path,
     checkpoints: dict[str, Checkpoint],
-    whole: Sequence[tuple[int, int]] = ((321, 481),),
+    whole: Sequence[tuple[int, int]] = WHOLE,
     watch: Watch = lambda *_: None,
 ) -> dict[str, int]:
-    """Write NAME[.ort][.fp16].onnx and NAME.npz; the bytes of every file.
+    """Write NAME[.ort][.fp16].onnx and NAME.npz; the bytes of every file. See `packed` and `stored` for how.
 
     `whole` are sizes, height and width, at which the photograph is also taken whole. Each ONNX file agrees with PyTorch
     on the photograph at the three smallest sizes; all the rest is for the GPU to show. Raises Mismatch otherwise.
@@ -74,12 +79,9 @@ def _write(
 ) -> Iterator[Path]:
     """The files of one network, each when it is there."""
     model, card = checkpoint.model(), make_card(checkpoint)
-    inputs = make_inputs(card.channels, card.tile if isinstance(card.tile, int) else card.training_crop)
-    for height, width in whole:
-        picture = to_batch(photograph()[:height, :width, : card.channels], card.channels)
-        inputs.append(Input("photograph", f"1x{height}x{width} whole", [picture]))
-    inputs = at_strengths(inputs, card.strength)
-    reference = Reference(torch_run(model), inputs, lambda done, total: watch(f"{name} in PyTorch", done, total))
+    reference = Reference(
+        torch_run(model), inputs_of(card, whole), lambda done, total: watch(f"{name} in PyTorch", done, total)
+    )
     with replace_when_done(folder / f"{name}.npz") as temporary:
         write_reference(temporary, reference)
     yield folder / f"{name}.npz"
@@ -89,9 +91,27 @@ def _write(
         graph = export_graph(Deployed(model, precision, equal_heads=target == "onnx"), card.channels, target)
         onnx.helper.set_model_props(graph, {KEY: replace(card, target=target, precision=precision).to_json()})
         with replace_when_done(path) as temporary:
-            temporary.write_bytes(graph.SerializeToString(deterministic=True))
+            temporary.write_bytes(data := graph.SerializeToString(deterministic=True))
             _require_likeness(temporary, reference, precision)
+            if (base := base_of(path)) != path:
+                theirs = onnx.load(base)
+                temporary.write_bytes(pack(data, _weights(graph), base.read_bytes(), _weights(theirs)))
+        if unpacked(path).read_bytes() != data:
+            raise PnenError(f"{path}: expected the file that was packed, got another")
         yield path
+
+
+def inputs_of(card: Card, whole: Sequence[tuple[int, int]]) -> list[Input]:
+    """The exporter's, and the photograph whole at these sizes; at every strength."""
+    inputs = make_inputs(card.channels, card.tile if isinstance(card.tile, int) else card.training_crop)
+    for height, width in whole:
+        picture = to_batch(photograph()[:height, :width, : card.channels], card.channels)
+        inputs.append(Input("photograph", f"1x{height}x{width} whole", [picture]))
+    return at_strengths(inputs, card.strength)
+
+
+def _weights(model: onnx.ModelProto) -> list[bytes]:
+    return [tensor.raw_data for tensor in model.graph.initializer]
 
 
 def _require_likeness(path: Path, reference: Reference, precision: str) -> None:
