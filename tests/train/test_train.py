@@ -127,32 +127,6 @@ def test_an_interrupt_saves_at_the_end_of_its_step_and_the_run_goes_on_exactly(w
     assert rows(tmp_path) == rows(whole)
 
 
-@pytest.mark.parametrize("moment", ["begin", "first step", "first validation"])
-def test_an_interrupt_at_any_moment_leaves_a_run_that_goes_on_exactly(
-    whole, tmp_path, tiny, pairs, monkeypatch, moment
-):
-    def interrupting(work):
-        def once(*given):
-            monkeypatch.undo()
-            signal.raise_signal(signal.SIGINT)
-            return work(*given)
-
-        return once
-
-    recipe, options = tiny(optimiser={"steps": 12}), {}
-    if moment == "begin":
-        options["begin"] = interrupting(lambda _state: None)
-    else:
-        name = {"first step": "train_step", "first validation": "validate"}[moment]
-        monkeypatch.setattr(training, name, interrupting(getattr(training, name)))
-    with pytest.raises(Stopped):
-        train(recipe, pairs[:3], pairs[3:], tmp_path, device="cpu", **options)
-    stopped = {"begin": 0, "first step": 1, "first validation": 5}[moment]
-    assert load_checkpoint(tmp_path / "last.pt").step == stopped
-    train(recipe, pairs[:3], pairs[3:], tmp_path, device="cpu", resume=True)
-    assert weights(tmp_path / "last.pt") == weights(whole / "last.pt") and rows(tmp_path) == rows(whole)
-
-
 def test_a_second_interrupt_does_not_wait_and_is_not_taken_for_a_saved_stop(tmp_path, tiny, pairs):
     def impatient(*_):
         signal.raise_signal(signal.SIGINT)
