@@ -23,7 +23,7 @@ def test_the_denoiser_beats_non_local_means_and_estimates_sigma_itself(picture, 
     means = denoise_nl_means(noisy / 255, 5, 6, 0.8 * sigma / 255, sigma=sigma / 255, channel_axis=-1)
     with Smoother("denoise") as smoother:
         told, auto = psnr(smoother.run(noisy, strength=sigma), clean), psnr(smoother.run(noisy), clean)
-    assert told > psnr(levels(means), clean) + 1 and auto > told - 0.3
+    assert told > psnr(levels(means), clean) + 1 and auto > told - 0.7
 
 
 def test_the_denoiser_is_better_where_a_map_says_how_noisy_it_is():
