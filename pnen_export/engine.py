@@ -21,6 +21,7 @@ from pnen_runtime.files import replace_when_done, write_text
 
 from . import builder_api, engine_cache
 from .fusion import attention_fused
+from .memory import least_bytes
 from .onnx_file import OnnxFile, read_onnx
 from .precision import inspected_share, require_precision, typed_share
 from .profiles import KEY_LIMIT, Profile, check_profiles, overflow_risk, tile_profile
@@ -193,6 +194,7 @@ def _build(
         "seconds": round(time.perf_counter() - begin, 2),
         "half_share": {"weights": file.half_share, "graph": typed, "engine": inspected},
         "activation_bytes": memory,
+        "least_bytes": least_bytes(card, profiles, memory, file.widest),
         "plan_bytes": len(plan),
         "plan_sha256": sha256(plan).hexdigest(),
         "attention_fused": [attention_fused(card, *pair) for pair in zip(profiles, memory, strict=False)],

@@ -16,7 +16,7 @@ from pnen_runtime.schema import read_json
 
 from .onnx_file import OnnxFile
 
-BUILDER = 3  # counts up whenever the same options come to build another engine
+BUILDER = 4  # counts up whenever the same options come to build another engine
 KEPT = 32  # engines; the least recently used go first
 
 

@@ -19,7 +19,7 @@ from .build_process import build_apart
 from .builder_api import element_limit, find_tensorrt, usual_limit
 from .engine import Watch, build_engine
 from .engine_proof import prover
-from .fusion import least_bytes, no_verdict
+from .fusion import no_verdict
 from .onnx_file import read_onnx
 from .parity import Reference
 from .profiles import KEY_LIMIT, Profile, Shape, check_profiles, read_profile, tile_profile
@@ -107,11 +107,13 @@ def engine_report(card: Card) -> list[str]:
     lines = [f"{name} {engine['version']} for {gpu}: {card.precision.upper()} {proof}, {seconds}"]
     memory = built["activation_bytes"] + [None] * len(engine["profiles"])
     fused = built["attention_fused"] + [None] * len(engine["profiles"])
-    for sizes, reserved, streamed in zip(engine["profiles"], memory, fused, strict=False):
+    least = built.get("least_bytes", []) + [None] * len(engine["profiles"])
+    for sizes, reserved, needed, streamed in zip(engine["profiles"], memory, least, fused, strict=False):
         profile = Profile(*(Shape(*size) for size in sizes))
         takes = f", {reserved / 1e6:.0f} MB" if reserved is not None else ""
-        if reserved is not None and reserved < least_bytes(card, profile):
-            takes += " (so says TensorRT, but one feature map is larger)"
+        if needed is not None:
+            told = f"TensorRT says {reserved / 1e6:.0f}, but may leave out large tensors"
+            takes = f", at least {needed / 1e6:.0f} MB ({told})"
         lines.append(f"  {profile.smallest} to {profile.largest}{takes}{verdict(card, profile, reserved, streamed)}")
     if "not_run" in card.parity:
         return [*lines, f"not compared with PyTorch: {card.parity['not_run']}"]

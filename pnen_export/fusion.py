@@ -36,22 +36,18 @@ def no_verdict(card: Card, profile: Profile) -> str:
     return ""
 
 
-def least_bytes(card: Card, profile: Profile) -> int:
-    """What any engine reserves for this profile: one feature map, which a convolution gives to the next."""
-    return places(card, profile.largest) * int(card.config.get("channels") or 1) * _element_bytes(card)
-
-
 def _scores(card: Card, profile: Profile) -> int:
     """Bytes of the scores of the scale that has most; unfused they are there twice."""
-    return places(card, profile.largest) * most_keys(card, profile.largest)[0] * _element_bytes(card)
+    return places(card, profile.largest) * most_keys(card, profile.largest)[0] * element_bytes(card)
 
 
 def _features(card: Card, profile: Profile) -> float:
     """Bytes of the feature maps that are held at once."""
     channels = max(int(card.config.get(name) or 64) for name in ("channels", "key_channels"))
     maps = FUSED_MAPS * card.live_maps / LIVE_MAPS
-    return maps * places(card, profile.largest) * channels * _element_bytes(card)
+    return maps * places(card, profile.largest) * channels * element_bytes(card)
 
 
-def _element_bytes(card: Card) -> int:
+def element_bytes(card: Card) -> int:
+    """Of a feature."""
     return 2 if card.precision == "fp16" else 4

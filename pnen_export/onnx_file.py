@@ -24,6 +24,7 @@ class OnnxFile:
     data: bytes
     card: Card
     half_share: float  # of its floating-point weights
+    widest: int  # channels of the widest map that a convolution takes or gives
 
     @property
     def sha256(self) -> str:
@@ -39,29 +40,31 @@ def read_onnx(path: Path) -> OnnxFile:
     """
     data = path.read_bytes()
     check_onnx(data, path)
-    elements = {FLOAT: 0, HALF: 0, DOUBLE: 0, BFLOAT16: 0}
+    elements, widest = {FLOAT: 0, HALF: 0, DOUBLE: 0, BFLOAT16: 0}, 1
     try:
         card = card_text(data)
         for number, value in fields(memoryview(data)):
             if number == GRAPH:
                 for inner, weight in fields(message(value)):
                     if inner == INITIALIZER:
-                        kind, size = _weight(message(weight))
-                        elements[kind] = elements.get(kind, 0) + size
+                        kind, sizes = _weight(message(weight))
+                        elements[kind] = elements.get(kind, 0) + prod(sizes)
+                        if len(sizes) == 4:
+                            widest = max(widest, *sizes[:2])
     except (ValueError, KeyError, IndexError):
         raise EngineError(f"{path} is truncated or no ONNX file; write it again with pnen-export") from None
     if not card:
         raise EngineError(f"{path} has no PNEN model card; only files that pnen-export wrote can become an engine")
     floating = sum(elements[kind] for kind in (FLOAT, HALF, DOUBLE, BFLOAT16))
-    return OnnxFile(path, data, Card.from_json(card, str(path)), elements[HALF] / max(1, floating))
+    return OnnxFile(path, data, Card.from_json(card, str(path)), elements[HALF] / max(1, floating), widest)
 
 
-def _weight(tensor: memoryview) -> tuple[int, int]:
-    """Element type and number of elements."""
-    sizes, kind = [1], 0
+def _weight(tensor: memoryview) -> tuple[int, list[int]]:
+    """Element type and sizes."""
+    sizes, kind = [], 0
     for number, value in fields(tensor):
         if number == ELEMENT_TYPE and isinstance(value, int):
             kind = value
         elif number == DIMENSIONS:
             sizes += [value] if isinstance(value, int) else varints(value)
-    return kind, prod(sizes)
+    return kind, sizes

@@ -69,6 +69,7 @@ class _Built:
     plan_sha256: Digest = ""
     seconds: Annotated[float, Meta(ge=0)] = 0.0
     activation_bytes: list[Count] = field(default_factory=list)
+    least_bytes: list[Count | None] = field(default_factory=list)  # where TensorRT's figure is too small or unsure
     attention_fused: list[bool | None] = field(default_factory=list)
     half_share: dict[str, float | None] = field(default_factory=dict)
 

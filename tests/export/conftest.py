@@ -16,9 +16,12 @@ from pnen_export.deploy import Deployed
 from pnen_export.inputs import Input, make_batch
 from pnen_export.onnx_graph import export_graph
 from pnen_runtime.files import write_bytes
-from pnen_train.checkpoint import Checkpoint, save_checkpoint
+from pnen_runtime.models import bundled_models
+from pnen_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from pnen_train.config import read_recipe
 from pnen_train.models import build
 from pnen_train.models.pnb import PyramidNonLocal, as_pixels, queries
+from pnen_train.state import build_network
 
 SMALL = {"channels": 8, "stages": 2, "dilations": [1, 2], "key_channels": 8, "value_channels": 12, "init": "he"}
 NETWORKS = {
@@ -43,6 +46,7 @@ NETWORKS = {
     "quarters": {"grid": 4, "scales": [8], "stages": 1},
     "equivariant": {"scales": [4], "equivariant": True, "stages": 1},
 }
+RECIPES = ["denoise", "enlarge2", "enlarge3"]
 BLOCKS = {"scales": [2, 4], "key_channels": 6, "value_channels": 5, "before": [2]}
 OTHERS = {  # by name of the network or of a preset
     "djf": {"channels": 8, "fused_channels": 8},
@@ -55,8 +59,15 @@ OTHERS = {  # by name of the network or of a preset
 
 
 def make_network(name: str = "pyramid", **settings: object) -> torch.nn.Module:
-    """A network of `NETWORKS` or `OTHERS` in evaluation mode; its pictures stay near [0, 1], its norms do something."""
+    """A network in evaluation mode; its pictures stay near [0, 1], its norms do something.
+
+    It is one of `NETWORKS` or `OTHERS`, a bundled one with its own weights, or that of a recipe.
+    """
     torch.manual_seed(0)
+    if name in bundled_models():
+        return load_checkpoint(name).model().eval()
+    if name in RECIPES:
+        return shaken(build_network(read_recipe(name)).eval())
     if name in OTHERS:
         return make_other(name, OTHERS[name] | settings)
     model = build("pnen", SMALL | NETWORKS[name] | settings).eval()
@@ -103,6 +114,16 @@ def make_other(name: str, settings: dict) -> torch.nn.Module:
     return model
 
 
+@torch.no_grad()
+def shaken(model: torch.nn.Module) -> torch.nn.Module:
+    """The same with every weight a little off where it began: exits begin with nothing."""
+    for part in model.modules():
+        shake(part)
+    for weight in model.parameters():
+        weight.add_(0.01 * torch.randn_like(weight))
+    return model
+
+
 def shake(module: torch.nn.Module) -> None:
     """Statistics of its own for a norm."""
     if isinstance(module, torch.nn.BatchNorm2d):
@@ -114,7 +135,7 @@ def shake(module: torch.nn.Module) -> None:
 
 @pytest.fixture(scope="session")
 def network():
-    """network(name of `NETWORKS` or `OTHERS`, **settings) → a small network with random weights."""
+    """network(name, **settings of a small one) → a network as `make_network` says."""
     return make_network
 
 

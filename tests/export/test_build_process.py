@@ -41,7 +41,7 @@ def file(tmp_path):
     model = helper.make_model(helper.make_graph([], "g", [], []))
     helper.set_model_props(model, {KEY: CARD.to_json()})
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
-    return OnnxFile(tmp_path / "model.onnx", (tmp_path / "model.onnx").read_bytes(), CARD, 1.0)
+    return OnnxFile(tmp_path / "model.onnx", (tmp_path / "model.onnx").read_bytes(), CARD, 1.0, 8)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -167,22 +167,6 @@ def test_where_there_is_no_verdict_it_is_said_why(own, shape, why):
     assert ("no verdict (TensorRT does not say what it reserves)" in line) == bool(own.config["scales"])
 
 
-# Pixels a side, and MB that TensorRT-RTX 1.7 says it reserves: `l0` (48 channels, grid 2), and one of 8 channels.
-SAID = [(2, 48, 18000, 61244, True), (2, 48, 20000, 608, False), (2, 48, 23000, 802, False),
-        (2, 48, 30000, 1358, False), (2, 48, 60000, 1808, False), (1, 8, 23000, 8, False)]  # fmt: skip
-
-
-@pytest.mark.parametrize(("grid", "channels", "side", "megabytes", "possible"), SAID)
-def test_memory_that_cannot_be_is_not_passed_on_as_a_figure(grid, channels, side, megabytes, possible):
-    own = card(config={"scales": [], "channels": channels, "grid": grid})
-    built = {"seconds": 1.0, "half_share": {"graph": 1.0}, "activation_bytes": [megabytes * 10**6],
-             "attention_fused": [None]}  # fmt: skip
-    engine = {"flavour": "rtx", "version": "1.7", "gpu": None, "compute_capabilities": ["SM89"], "built": built,
-              "profiles": [[list(size) for size in up_to(f"{side}x{side}")]]}  # fmt: skip
-    line = engine_report(replace(own, engine=engine, parity={"not_run": "not asked for"}))[1]
-    assert line.endswith(f"{megabytes} MB" + ("" if possible else " (so says TensorRT, but one feature map is larger)"))
-
-
 LIMIT = 2**31 - 1
 
 
