@@ -9,6 +9,7 @@ import tomllib
 from pnen_runtime.install import PACKAGES, pip_install
 
 ROOT = Path(__file__).parents[2]
+FOREIGN = re.compile(r"""pip install [^\n`;]*?(?<![\w./-])["']?pnen\b|["']pnen\[""")
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
 
 
@@ -32,7 +33,14 @@ def test_brackets_are_quoted_for_the_shell():
 def test_nobody_is_told_to_take_this_project_from_a_registry(folder):
     files = [ROOT / folder, *(ROOT / folder).rglob("*.py"), *(ROOT / folder).rglob("*.md")]
     for file in filter(Path.is_file, files):
-        assert not re.search(r"""pip install ["']?pnen\b""", file.read_text("utf-8")), file
+        assert not FOREIGN.search(file.read_text("utf-8")), file
+
+
+def test_a_command_is_known_for_what_it_takes():
+    for text in ("pip install pnen", 'pip install -U "pnen[ort]"', "install it: 'pnen[ort]'"):
+        assert FOREIGN.search(text), text
+    for text in ('pip install ".[ort]"', 'pip install "PATH/pnen[ort]"', "pip install onnx; run pnen-export"):
+        assert not FOREIGN.search(text), text
 
 
 def test_the_gpu_runtime_brings_its_libraries():

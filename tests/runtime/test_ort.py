@@ -74,14 +74,14 @@ def test_a_batch_that_does_not_fit_is_an_engine_error(model):
 
 def test_without_onnxruntime_the_way_to_install_it_is_said(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(BackendMissing, match=r'pip install "pnen\[ort\]"'):
+    with pytest.raises(BackendMissing, match="pip install onnxruntime$"):
         open_backend(model())
 
 
 def test_cuda_that_is_not_there_never_becomes_the_cpu(model):
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
-    with pytest.raises(BackendMissing, match=r'has no CUDA.*pip install "pnen\[ort-gpu\]"'):
+    with pytest.raises(BackendMissing, match=r'has no CUDA.*pip install "onnxruntime-gpu\[cuda,cudnn\]"'):
         open_backend(model(), "onnxruntime-cuda")
 
 

@@ -111,5 +111,5 @@ def test_pycuda_is_taken_first_and_cuda_python_without_it(gpu, open_one, monkeyp
         monkeypatch.setitem(sys.modules, package, None)
         for module in [name for name in sys.modules if name.startswith(f"{package}.")]:
             monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(BackendMissing, match='pip install "pnen'):
+    with pytest.raises(BackendMissing, match="pip install cuda-python"):
         open_cuda()
