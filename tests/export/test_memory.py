@@ -59,6 +59,13 @@ def test_what_a_card_cannot_say_is_cut_to_what_it_can():
     assert least_bytes(own, [huge], [], 64) == []
 
 
+def test_scores_of_another_profile_are_no_measure():
+    """Attention that is not fused: 1x512x512 has fewer places than 8x192x192, and seven times the keys."""
+    own = card(channels=32, scales=[8])
+    profiles = [up_to(size) for size in ("8x96x96", "8x192x192", "1x512x512")]
+    assert least_bytes(own, profiles, [100_000_000, 900_000_000, 4_500_000_000], 64) == [None] * 3
+
+
 @pytest.fixture
 def figures(tmp_path):
     """figures(graph, card, sides) → card, profiles, the builder's figures for squares, and what is needed at least."""
