@@ -75,7 +75,7 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
               "white.")  # fmt: skip
 @click.option("--mix", metavar="0..1", type=click.FloatRange(0, 1), default=1.0, show_default=True,
               help="0 leaves the picture as it is, 1 is the model's full effect.")  # fmt: skip
-@click.option("--detail", metavar="0..10", type=click.FloatRange(0, 10), default=0.0, help="Bring details out instead: "
+@click.option("--detail", metavar="0..10", type=click.FloatRange(0, 10), help="Bring details out instead: "
               "the picture, and so many times what smoothing would take away.")  # fmt: skip
 @click.option(
     "--backend", type=click.Choice(["auto", *BACKENDS]), default="auto", show_default=True, help="What runs the model."
@@ -111,7 +111,7 @@ def smooth(
     strength: float | str | None,
     mask: Path | None,
     mix: float,
-    detail: float,
+    detail: float | None,
     recursive: bool,
     overwrite: bool,
     saved: Saved,
@@ -130,9 +130,9 @@ def smooth(
     failed = []
     with Smoother(model, **settings) as smoother:
         tell(str(smoother.info))
-        wanted: dict[str, Any] = {"mix": mix} | ({"detail": detail} if detail else {})
+        wanted: dict[str, Any] = {"mix": mix} | ({} if detail is None else {"detail": detail})
         runs = Upscaler(smoother) if "scale" in smoother.card.task else smoother
-        if detail and (runs is not smoother or mix != 1):
+        if detail is not None and (runs is not smoother or mix != 1):
             raise UsageError("expected --detail with a model that smooths, and without --mix")
         if mask is not None:
             wanted["strength"] = read_strength_map(mask, strength, smoother.card)

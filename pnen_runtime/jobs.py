@@ -55,6 +55,8 @@ def _single(source: Path, target: Path, suffix: str | None) -> Job:
         raise UsageError(f"{target.parent} is no folder; make it, or choose another OUT")
     if target.is_dir() and source == STANDARD:
         raise UsageError(f"{target} is a folder; name the file to write, since standard input has no name")
+    if not target.is_dir() and suffix and target.suffix.lower() != suffix:
+        raise UsageError(f"{target} does not end in {suffix}, as --format says; leave one of the two out")
     output = target / source.with_suffix(suffix or source.suffix).name if target.is_dir() else target
     try:
         check_format(output)  # the suffix alone: what the format holds is asked of the picture

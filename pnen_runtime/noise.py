@@ -18,8 +18,9 @@ def estimate_sigma(frame: np.ndarray) -> float:
     """σ in 8-bit levels of the Gaussian noise of an (H, W, C) picture of uint8, uint16 or floats in [0, 1].
 
     The median of the finest diagonal wavelet details (Donoho and Johnstone 1994), by blocks, of which quiet ones count
-    that are neither black nor white. Texture passes for noise: clean photographs get 0.2 to 8 levels. It is for noise
-    that is the same everywhere and independent from pixel to pixel, which JPEG's and enlarged pictures' is not.
+    that are neither black nor white; strips and frames without any noise do not. Texture passes for noise: clean
+    photographs get 0.2 to 8 levels. It is for noise that is the same everywhere and independent from pixel to pixel,
+    which JPEG's and enlarged pictures' is not.
     """
     found = []
     for top in _places(frame.shape[0]):
@@ -29,6 +30,9 @@ def estimate_sigma(frame: np.ndarray) -> float:
             sigma = np.median(np.abs(details), (0, 1)).mean() / HALF_OF_NORMAL
             found.append((sigma, ((block <= 0) | (block >= 255)).mean()))
     sigmas, clipped = np.array(found).T
+    drawn = sigmas < 1e-3  # levels: a caption's strip or a frame, which the noise does not reach
+    if 0 < drawn.sum() < len(drawn) / 2:
+        sigmas, clipped = sigmas[~drawn], clipped[~drawn]
     return float(np.quantile(sigmas[clipped <= max(CLIPPED, np.quantile(clipped, 0.1))], QUIET))
 
 

@@ -110,19 +110,19 @@ class Smoother:
         log.info("%s", self.info)
 
     @overload
-    def run(self, image: Given, *, strength: Any = ..., mix: float = ..., detail: float = ...,
+    def run(self, image: Given, *, strength: Any = ..., mix: float = ..., detail: float | None = ...,
             progress: Progress | None = ...) -> Given: ...  # fmt: skip
 
     @overload
-    def run(self, image: File, *, strength: Any = ..., mix: float = ..., detail: float = ...,
+    def run(self, image: File, *, strength: Any = ..., mix: float = ..., detail: float | None = ...,
             progress: Progress | None = ...) -> PIL.Image.Image: ...  # fmt: skip
 
     @overload
-    def run(self, image: OnGpu, *, strength: Any = ..., mix: float = ..., detail: float = ...,
+    def run(self, image: OnGpu, *, strength: Any = ..., mix: float = ..., detail: float | None = ...,
             progress: Progress | None = ...) -> Any: ...  # fmt: skip
 
     def run(
-        self, image: Any, *, strength: Any = None, mix: float = 1.0, detail: float = 0.0,
+        self, image: Any, *, strength: Any = None, mix: float = 1.0, detail: float | None = None,
         progress: Progress | None = None,
     ) -> Any:  # fmt: skip
         """Smooth an image.
@@ -137,8 +137,8 @@ class Smoother:
             unit of what it imitates (λ of L0); by default the card's. With a CUDA array also a CUDA array (H, W). Of a
             denoiser σ in 8-bit levels, or "auto", its default: estimated from the picture, which the log tells.
         mix : 0 gives the image back, 1 the network's result, between them a blend of the two
-        detail : from 0 on; above 0 the result is the image and so many times what smoothing takes away from it, so
-            that details come out; not with `mix`
+        detail : from 0 on: the result is the image and so many times what smoothing takes away from it, so that
+            details come out; not with `mix`
         progress : called after each tile with the tiles done and the tiles in all
 
         Returns

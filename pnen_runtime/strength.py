@@ -125,13 +125,15 @@ def from_mask(mask: np.ndarray, strength: float, card: Card) -> np.ndarray:
     return (least + mask.astype(np.float64) * (strength - least)).astype(np.float32)
 
 
-def share_of(mix: float, detail: float) -> float:
+def share_of(mix: float, detail: float | None) -> float:
     """How much of (smooth - picture) is added to the picture: `mix`, or so much taken away as `detail` says.
 
     UsageError where a mix is not from 0 to 1, a detail below 0, or both are given.
     """
     if not 0 <= mix <= 1:
         raise UsageError(f"expected a mix from 0 to 1, got {mix}")
-    if not 0 <= detail < float("inf") or (detail and mix != 1):
+    if detail is None:
+        return mix
+    if not 0 <= detail < float("inf") or mix != 1:
         raise UsageError(f"expected detail from 0 on, and no mix beside it, got {detail} and a mix of {mix}")
-    return -detail if detail else mix
+    return -detail

@@ -77,6 +77,7 @@ def test_several_files_and_folders_go_into_one(run, tree, tmp_path):
     (["photos", "-"], "expected one picture with -"),
     (["-", "photos"], "photos is a folder; name the file"),
     (["photos/a.png", "out.png", "--detail", "1", "--mix", "0.5"], "expected --detail with a model that smooths"),
+    (["photos/a.png", "out.png", "--format", "webp"], "out.png does not end in .webp, as --format says"),
     (["photos/a.png", "out.png", "--quality", "80"], "out.png: PNG loses nothing and has no quality"),
 ])  # fmt: skip
 def test_what_cannot_be_is_one_line_and_writes_nothing(run, tree, tmp_path, monkeypatch, words, line):
@@ -125,6 +126,8 @@ def test_detail_is_the_picture_and_what_smoothing_takes_away(run, model, tree, t
     assert run(tree / "a.png", tmp_path / "out.png", "--detail", "0.5", kind="flat").exit_code == 0
     wanted = np.clip(1.5 * PHOTO.astype(float), 0, 255)  # the flat model gives black, so all is detail
     np.testing.assert_allclose(pixels(tmp_path / "out.png"), wanted, atol=0.51)
+    assert run(tree / "a.png", tmp_path / "same.png", "--detail", "0", kind="flat").exit_code == 0
+    np.testing.assert_array_equal(pixels(tmp_path / "same.png"), PHOTO)
     with Smoother(model("flat")) as smoother:
         for wrong in ({"detail": -1}, {"detail": np.nan}, {"detail": 1, "mix": 0.5}):
             with pytest.raises(UsageError, match="expected detail from 0 on"):

@@ -82,3 +82,14 @@ def test_auto_is_for_denoisers_and_for_pictures_on_the_host():
     assert not strengths.estimates(FILTER, None) and strengths.estimates(DENOISER, None)
     with pytest.raises(UsageError, match="CUDA array"):
         wanted_strength(DENOISER, None, 16, 16, object())
+
+
+@pytest.mark.parametrize("sigma", [15, 25, 50])
+@pytest.mark.parametrize("value", [0, 30, 128, 240])
+def test_a_strip_without_noise_hides_none(sigma, value):
+    clean = skimage.data.coffee()[::2, ::2]
+    noisy = np.clip(np.rint(clean + np.random.default_rng(0).normal(0, sigma, clean.shape)), 0, 255).astype(np.uint8)
+    strip = np.full((40, *clean.shape[1:]), value, np.uint8)
+    without, with_strip = estimate_sigma(noisy), estimate_sigma(np.vstack([noisy, strip]))
+    assert abs(with_strip - without) < 0.15 * sigma
+    assert estimate_sigma(np.vstack([strip, strip])) < 1e-3
