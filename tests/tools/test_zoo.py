@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_zoo import flat, scores, tiles
 from model_zoo import pictures as drawn
+from model_zoo.lean import lean
 from model_zoo.learnt import ends_of
 from model_zoo.origin import refuse_paths
 from model_zoo.pages import Model, about
@@ -72,7 +73,7 @@ def test_a_run_becomes_a_bundled_model_with_pages(run, pictures, held_out, tmp_p
     result = call("zoo", "add", "tiny", run, "--on", pictures, "--choose-on", held_out, *FREE, "--into", models)
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in models.iterdir()) == ["tiny.onnx", "tiny.pt"]
-    made, before = load_checkpoint(models / "tiny.pt"), load_checkpoint(run / "last.pt")
+    made, before = load_checkpoint(models / "tiny.pt"), lean(load_checkpoint(run / "last.pt"))
     training = made.training
     with Smoother(models / "tiny.onnx") as smoother:
         card = smoother.card
