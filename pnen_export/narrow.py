@@ -11,7 +11,7 @@ def narrow(model: onnx.ModelProto) -> None:
     """Store float32 weights that are half-precision numbers as such, each with a Cast back to float32.
 
     ONNX Runtime folds the Cast when it loads the file, so results and speed are those of the wide file. For its files
-    alone: importers of TensorRT before 10 take weights of convolutions from initializers only.
+    alone: the importer of TensorRT 8.6 takes weights of convolutions from initializers only.
     """
     casts = []
     for weight in model.graph.initializer:

@@ -176,8 +176,9 @@ def test_a_trial_ends_with_its_time_and_says_what_would_do(
 
 def test_what_only_the_first_validation_takes_refuses_no_run(tmp_path, tiny, pairs, clock, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "FIRST_USE", 40.0)
-    train(tiny(optimiser=COSINE, run=SELDOM), pairs[:2], pairs[2:], tmp_path, device="cpu", deadline=clock() + 130,
-          fit=True, clock=clock)  # fmt: skip
+    last = train(tiny(optimiser=COSINE, run=SELDOM), pairs[:2], pairs[2:], tmp_path, device="cpu",
+                 deadline=clock() + 130, fit=True, clock=clock)  # fmt: skip
+    assert last.step == last.training["recipe"]["optimiser"]["steps"] > 0
 
 
 def test_the_steps_are_the_most_that_fit(tiny):
