@@ -14,6 +14,7 @@ from .pictures import LUMA
 from .targets import Pair
 
 GREY_SHARE = 4  # one in so many crops of a colour denoiser is grey, so that it knows what a grey picture is
+CLEAN_SHARE = 8  # one in so many has no noise, whatever σ its map names, so that what is clean is left alone
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,15 @@ class Noise:
             meeting = random.integers(width, size=(batch, 1, 1, 1)) * random.integers(2, size=(batch, 1, 1, 1))
             sigma = np.where(np.arange(width)[:, None] < meeting, left, right)
         grey = random.integers(GREY_SHARE, size=batch) == 0 if self.colour else np.zeros(batch, bool)
-        added = random.normal(0, 1, (batch, height, width, channels)) * sigma
+        noisy = random.integers(CLEAN_SHARE, size=(batch, 1, 1, 1)) > 0 if self.between else True
+        added = random.normal(0, 1, (batch, height, width, channels)) * sigma * noisy
         added = np.where(grey[:, None, None, None], added[..., :1], added)[share]
         target = clean
         if self.colour:
             luma = (clean.double() @ torch.from_numpy(LUMA).to(clean.device)).round().to(torch.uint8)[..., None]
             target = torch.where(torch.from_numpy(grey[share])[:, None, None, None].to(clean.device), luma, clean)
-        noisy = target.double() + torch.from_numpy(added).to(clean.device)
-        inputs = noisy.round().clip(0, 255).to(torch.uint8) if self.colour else noisy / 255
+        whole = target.double() + torch.from_numpy(added).to(clean.device)
+        inputs = whole.round().clip(0, 255).to(torch.uint8) if self.colour else whole / 255
         if not self.between:
             return inputs, target
         maps = torch.from_numpy(np.broadcast_to(sigma, (batch, height, width, 1))[share].astype(np.float32))

@@ -16,17 +16,19 @@ from .state import State
 from .tasks import noise_of, usual_strength
 
 log = logging.getLogger("pnen")
+SOFT = 5.0  # levels added to σ where errors are weighed by it, or at σ 0 they would count without bound
 
 
 class Objective(nn.Module):
     """What is made small: inputs and targets, both (B, C, H, W) in [0, 1] → loss, and MSE of the final image.
 
-    An adjustable network takes maps of strengths, (B, 1, H, W), besides; errors are weighed by them, `usual` as 1.
+    An adjustable network takes maps of strengths, (B, 1, H, W), besides; errors are weighed by them, `usual` as 1, each
+    with `soft` added.
     """
 
-    def __init__(self, network: nn.Module, settings: Optimiser, bf16: bool, usual: float = 1.0):
+    def __init__(self, network: nn.Module, settings: Optimiser, bf16: bool, usual: float = 1.0, soft: float = 0.0):
         super().__init__()
-        self.network, self.settings, self.bf16, self.usual = network, settings, bf16, usual
+        self.network, self.settings, self.bf16, self.usual, self.soft = network, settings, bf16, usual, soft
 
     def forward(self, inputs: Tensor, targets: Tensor, *strengths: Tensor) -> tuple[Tensor, Tensor]:
         edges = None
@@ -36,7 +38,9 @@ class Objective(nn.Module):
             else:
                 images = self.network(inputs, *strengths)
         error = F.mse_loss(images[-1].detach().float(), targets)
-        weight = (self.usual / strengths[0]) ** self.settings.strength_power if strengths else 1.0
+        weight: Tensor | float = 1.0
+        if strengths:
+            weight = ((self.usual + self.soft) / (strengths[0] + self.soft)) ** self.settings.strength_power
         return training_loss(images, targets, self.settings, edges, weight), error
 
 
@@ -55,7 +59,9 @@ def objective_of(state: State, device: torch.device, processes: Processes = ALON
     state.training["precision"] = precision
     target = state.recipe.target
     usual = usual_strength(target) if target.get("strengths") else 1.0
-    objective: nn.Module = Objective(state.model, state.recipe.optimiser, bf16, usual)
+    objective: nn.Module = Objective(
+        state.model, state.recipe.optimiser, bf16, usual, SOFT if "noise" in target else 0.0
+    )
     objective = processes.share(objective)
     if run.compile:
         objective.compile()

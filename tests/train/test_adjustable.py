@@ -82,6 +82,8 @@ def test_errors_weigh_less_where_the_strength_is_higher():
     for strength in STRENGTHS:
         loss, error = objective(torch.zeros(1, 3, 4, 4), target, torch.full((1, 1, 4, 4), strength))
         assert float(error) == pytest.approx(0.01) and float(loss) == pytest.approx(0.01 * (0.02 / strength) ** power)
+    soft = Objective(Still(), Optimiser(strength_power=1.0), False, usual=25, soft=5)  # of σ, which may be 0
+    assert float(soft(torch.zeros(1, 3, 4, 4), target, torch.zeros(1, 1, 4, 4))[0]) == pytest.approx(0.06)
 
 
 @pytest.mark.parametrize("strengths", [[0.02], [0.2, 0.02], [0.02, 0.02], [0, 0.2], "all", [0.1, 0.2], [0.002, "x"]])

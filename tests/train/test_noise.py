@@ -30,7 +30,9 @@ def test_each_crop_has_the_sigma_that_its_map_says(middle):
     added = 255 * (inputs - targets)
     torch.testing.assert_close(added, added.round(), rtol=0, atol=1e-3)  # of 8 bits
     found, wanted = added.pow(2).mean((1, 2, 3)).sqrt(), maps.pow(2).mean((1, 2, 3)).sqrt()
-    assert (found - wanted).abs().max() < 0.06 * 50
+    clean = found == 0
+    assert 0.03 < clean.float().mean() < 0.25 and wanted[clean].max() > 5  # whatever their maps say
+    assert (found - wanted)[~clean].abs().max() < 0.06 * 50
     of_one = maps.flatten(1).std(1) == 0
     assert 0.3 < of_one.float().mean() < 0.75 and maps.flatten(1)[:, 0].std() > 10
 
