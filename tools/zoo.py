@@ -54,6 +54,9 @@ def main() -> None:
               help="Choose tile and step on so many, spread evenly.")  # fmt: skip
 @click.option("--also", "others", multiple=True, type=FOLDER, help="More photographs to score a denoiser or an "
               "enlarger on; repeatable.")  # fmt: skip
+@click.option(
+    "--note", metavar="TEXT", help="A sentence about the training that its record does not say, for its page."
+)
 @click.option("--into", type=FOLDER, help="Write NAME.pt and NAME.onnx there.  [default: into the package]")
 def add(
     name: str,
@@ -66,6 +69,7 @@ def add(
     limit: int,
     study_limit: int,
     others: tuple[Path, ...],
+    note: str | None,
     into: Path | None,
 ) -> None:
     """Measure RUN (a run folder, a checkpoint, or a bundled name) and write it as the bundled model NAME."""
@@ -76,7 +80,7 @@ def add(
                          f"enlarge; got {task or 'one that learnt nothing'}")  # fmt: skip
     if "filter" in task and others:
         raise UsageError("expected --also with a denoiser or an enlarger, which are scored on more sets than one")
-    record = origin(found, Given(trained_on, licence, name_of(choose_on)))
+    record = origin(found, Given(trained_on, licence, name_of(choose_on))) | ({"note": note} if note else {})
     pictures = Pictures(scored, choose_on, images, others)
     shipped = lean(replace(found.checkpoint, resume=None, training=record))
     with TemporaryDirectory() as place:

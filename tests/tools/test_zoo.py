@@ -1,7 +1,7 @@
 """Bundling a training: what is measured, what is refused, what is written, and the pages."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,9 +11,10 @@ from model_zoo import flat, scores, tiles
 from model_zoo import pictures as drawn
 from model_zoo.lean import lean
 from model_zoo.learnt import ends_of
-from model_zoo.origin import refuse_paths
+from model_zoo.origin import Given, origin, refuse_paths
 from model_zoo.pages import Model, about
-from model_zoo.sections import measurements
+from model_zoo.sections import measurements, training
+from paper.runs import TrainedRun
 from PIL import Image
 from skimage import data
 
@@ -217,6 +218,24 @@ def test_records_that_cannot_be_shipped_are_one_line(run, pictures, held_out, tm
     options = "--on", pictures, "--choose-on", held_out, "--into", tmp_path
     refused(call("zoo", "add", "tiny", run, *options, *FREE), words)
     assert not list(tmp_path.glob("tiny.*"))
+
+
+def test_a_run_that_went_before_is_told_and_repeated(run, trained, small, tmp_path):
+    first = trained("first", **small, scales=[], grid=2, equivariant=True)
+    change(first, recipe=asdict(read_recipe("pnen-l0-small", ["optimiser.steps=9"])), pnen="0.1.0")
+    sha = load_checkpoint(first / "last.pt").sha256()
+    change(run, start={"weights": str(first / "last.pt"), "sha256": sha})
+    record = origin(TrainedRun.of(str(run)), Given("free/train Kodak24", "CC0-1.0", "free/holdout"))
+    assert record["recipe"]["optimiser"]["start"] == record["start"]["weights"] == "runs/first/best.pt"
+    before, last = record["reproduce"][-2:]
+    assert "--set optimiser.steps=9" in before and before.endswith("--out runs/first")
+    assert "--set optimiser.steps=6" in last and "--set optimiser.start=runs/first/best.pt" in last
+    (text,) = [part for part in training("mine", replace(load_checkpoint(run / "last.pt"),
+               training=record)) if "begun with" in part]  # fmt: skip
+    assert f"runs/first/best.pt ({record['start']['step']:,} steps" in text
+    change(run, start={"weights": str(first / "last.pt"), "sha256": "0"})
+    with pytest.raises(UsageError, match="another run that is still there"):
+        origin(TrainedRun.of(str(run)), Given("free/train Kodak24", "CC0-1.0", "free/holdout"))
 
 
 def test_the_tile_is_never_chosen_on_what_is_scored(run, pictures, held_out, tmp_path, call):

@@ -20,6 +20,7 @@ from .recipes import command
 FREE = {"free/train": (59, "CC0 and Unsplash licence"), "Kodak24": (24, "")}
 LICENCES = {"CC0-1.0": "any use, no attribution needed", "Apache-2.0": "any use, the notice is kept"}
 PUBLISHED = "the full-size PNEN on other photographs (Zhu et al. 2020, Table 1)"
+FIRST = Path("runs", "first", "best.pt")  # of a training that went before
 ABSOLUTE = re.compile(r"""(?:^|[\s"'=(,:])(~?/\w|[A-Za-z]:[\\/])""")  # a path that begins somewhere in a text
 
 
@@ -39,13 +40,14 @@ def origin(run: TrainedRun, given: Given) -> dict[str, Any]:
     with that no clone has, and a record that holds a path of this machine.
     """
     training = deepcopy(dict(run.training))
-    _name_the_start(training, run.name)
+    before = _name_the_start(training, run.name)
     training["licence"] = f"{given.licence}: {LICENCES[given.licence]}"
     training["trained_on"] = trained_on(training, given.trained_on.split())
     sizes, _ = sizes_and_pictures(training, given.trained_on.split())
     options = f"{' --sizes 1' * (sizes == 1)}{'' if 'filter' in training['task'] else ' --clean'}"
     training["reproduce"] = [f"pnen-train pictures {given.trained_on} pictures{options}",
                              f"pnen-train pictures {given.choose_on} holdout --sizes 1 --clean",
+                             *([f"{command(before, 'pictures', 'holdout')} --out {FIRST.parent}"] if before else []),
                              command(training["recipe"], "pictures", "holdout")]  # fmt: skip
     reached = TABLE1.figures.get(("PNEN", training["task"].get("filter", "").upper()))
     if reached:
@@ -83,18 +85,30 @@ def sizes_and_pictures(training: Mapping[str, Any], folders: list[str]) -> tuple
     return sizes, once + (sizes - 1) * count
 
 
-def _name_the_start(training: dict[str, Any], where: str) -> None:
-    """Weights that the training began with get the name of the bundled model that has them; UsageError for others."""
+def _name_the_start(training: dict[str, Any], where: str) -> dict[str, Any] | None:
+    """Weights that the training began with get the name of the bundled model that has them.
+
+    Those of another training, whose checkpoint is still there, get the name FIRST, and what is known of it comes into
+    the record; its recipe is returned. UsageError for weights that nobody can make again.
+    """
     start = training.get("start")
     if start is None:
-        return
+        return None
     there = {path.stem: path for path in sorted(BUNDLED.glob("*.pt"))}
     names = [name for name, path in there.items() if load_checkpoint(path).sha256() == start["sha256"]]
-    if not names:
-        got = Path(start["weights"]).name
-        raise UsageError(f"{where}: expected a training that began with the weights of a bundled model, so that others "
-                         f"can repeat it, got other ones ({got}); bundle them first")  # fmt: skip
-    start["weights"] = training["recipe"]["optimiser"]["start"] = names[0]
+    file = Path(start["weights"])
+    first = load_checkpoint(file) if not names and file.is_file() else None
+    if not names and (first is None or first.sha256() != start["sha256"] or "start" in first.training):
+        raise UsageError(f"{where}: expected a training that began with the weights of a bundled model, or of "
+                         f"another run that is still there, so that others can repeat it, got other ones ({file.name})"
+                         )  # fmt: skip
+    start["weights"] = training["recipe"]["optimiser"]["start"] = names[0] if first is None else FIRST.as_posix()
+    if first is None:
+        return None
+    found = TrainedRun.of(str(file))
+    start |= {"step": first.step, "pictures": first.training["images"], "pnen": first.training["pnen"]}
+    start |= {} if found.seconds is None else {"seconds": found.seconds}
+    return first.training["recipe"]
 
 
 def refuse_paths(record: Any, where: str) -> None:
