@@ -126,6 +126,7 @@ def smooth(
     take_any_size()
     single = len(sources) == 1 and not sources[0].is_dir()
     jobs = to_be_done(find_jobs(sources, target, recursive=recursive, suffix=saved.suffix), single, overwrite)
+    saved.for_all(output for _, output in jobs)
     tell = partial(say, err=target == STANDARD)
     failed = []
     with Smoother(model, **settings) as smoother:

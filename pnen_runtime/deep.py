@@ -81,8 +81,10 @@ def libvips() -> Any:
     return pyvips
 
 
-def write_deep(path: Path, pixels: np.ndarray, source: Any = None) -> None:
+def write_deep(path: Path, pixels: np.ndarray, source: Any = None, *, strip: bool = False) -> None:
     """Write (H, W, 3|4) uint16 or float32 pixels as PNG or TIFF, whole or not at all, with the metadata of `source`.
+
+    With `strip` its colour profile alone is kept, which the values need.
 
     Raises ImageError where the format cannot hold them, BackendMissing without libvips.
     """
@@ -99,9 +101,9 @@ def write_deep(path: Path, pixels: np.ndarray, source: Any = None) -> None:
     image = vips.Image.new_from_memory(np.ascontiguousarray(pixels).data, width, height, bands, kind)
     image = image.copy(interpretation="rgb16" if kind == "ushort" else "scrgb")
     if source is not None:
-        image = image.copy(xres=source.xres, yres=source.yres)
+        image = image if strip else image.copy(xres=source.xres, yres=source.yres)
         for field in source.get_fields():
-            if field in METADATA or field.startswith("png-comment-"):
+            if field == METADATA[0] or (not strip and (field in METADATA or field.startswith("png-comment-"))):
                 image.set_type(source.get_typeof(field), field, source.get(field))
     try:
         data = image.pngsave_buffer(bitdepth=16) if suffix == ".png" else image.tiffsave_buffer()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import ImageError
+from .errors import ImageError, UsageError
+from .metadata import settings_of
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -38,12 +40,15 @@ FORMATS = {
     ".jpeg": JPEG, ".jpg": JPEG, ".pgm": PPM, ".png": PNG, ".ppm": PPM, ".tga": TGA, ".tif": TIFF, ".tiff": TIFF,
     ".webp": WEBP,
 }  # fmt: skip
-METADATA = {"icc_profile": "colour profile", "exif": "EXIF data", "xmp": "XMP", "dpi": "resolution"}
 SETTINGS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0}, "TIFF": {"compression": "raw"}, "WEBP": {"lossless": True},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }  # fmt: skip
 WITH_QUALITY = {"JPEG": {}, "AVIF": {}, "WEBP": {"lossless": False}}  # and what else it changes
+HOW_FRAMES_REPLACE = {  # the one before, whatever those did that were read: here each is whole
+    "GIF": {"disposal": 2}, "PNG": {"disposal": 0, "blend": 0},
+}  # fmt: skip
+WEBP_ALPHA = 0x10  # of the flags of its header: pixels may be transparent
 LOSSLESS = ("tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits")  # of a TIFF that stays one
 
 
@@ -66,24 +71,32 @@ def check_format(path: Path, mode: str = "L", width: int = 1, height: int = 1) -
     return found
 
 
-def encode(path: Path, image: PIL.Image.Image, quality: int | None = None) -> memoryview:
+def encode(
+    path: Path, image: PIL.Image.Image, quality: int | None = None, more: Sequence[PIL.Image.Image] = ()
+) -> memoryview:
     """The whole file, in memory: encoders that write to a full disk leave cut files, or never end.
 
-    `quality`, 1 to 100, is that of JPEG, AVIF and WebP. Raises ImageError where the format of the suffix cannot hold
-    the image, or knows no quality.
+    `quality`, 1 to 100, is that of JPEG, AVIF and WebP; `more` are frames after the first. Raises ImageError where the
+    format of the suffix cannot hold the image, UsageError where it knows no quality.
     """
     kind, file = check_format(path, image.mode, *image.size), io.BytesIO()
     if kind is GIF and image.mode in ("LA", "RGBA"):
-        image = image.convert("RGBA")  # of LA it would write an opaque one
+        image, *more = [frame.convert("RGBA") for frame in (image, *more)]  # of LA it would write an opaque one
         if any(image.getchannel("A").histogram()[1:255]):
             log.warning("%s: a GIF has no half-transparent pixels; they become opaque or clear", path)
-    settings = SETTINGS.get(kind.name, {}) | _metadata(path, image, kind)
+    settings = SETTINGS.get(kind.name, {}) | settings_of(path, image, kind.name)
     if quality is not None:
         if kind.name not in WITH_QUALITY:
-            raise ImageError(f"{path}: {kind.name} loses nothing and has no quality; leave it out")
+            raise UsageError(f"{path}: {kind.name} loses nothing and has no quality; leave it out")
         settings |= {"quality": quality, **WITH_QUALITY[kind.name]}
     if kind is TIFF and image.info.get("compression") in LOSSLESS:
         settings["compression"] = image.info["compression"]
+    if more:
+        settings |= {"save_all": True, "append_images": more}
+        settings |= {"loop": image.info["loop"]} if "loop" in image.info else {}
+        if any("duration" in frame.info for frame in (image, *more)):
+            settings["duration"] = [round(frame.info.get("duration", 0)) for frame in (image, *more)]
+        settings |= HOW_FRAMES_REPLACE.get(kind.name, {})
     try:
         image.save(file, kind.name, **settings)
     except MemoryError:
@@ -91,21 +104,7 @@ def encode(path: Path, image: PIL.Image.Image, quality: int | None = None) -> me
     except Exception as error:  # encoders raise nearly anything
         reason = str(error) or type(error).__name__
         raise ImageError(f"{path}: {kind.name} cannot hold this image of mode {image.mode} ({reason})") from error
-    return file.getbuffer()
-
-
-def _metadata(path: Path, image: PIL.Image.Image, kind: Format) -> dict[str, Any]:
-    """What the image brings along and this format takes, tried on a single pixel; the rest is named in the log."""
-    from PIL import Image
-
-    kept: dict[str, Any] = {"icc_profile": None}  # else encoders take it from the image again
-    for key, title in METADATA.items():
-        if not image.info.get(key):
-            continue
-        try:
-            value = image.info[key]
-            Image.new("RGB", (1, 1)).save(io.BytesIO(), kind.name, **{key: value})
-            kept[key] = value
-        except Exception as error:  # torn EXIF data raise SyntaxError, a resolution of 0/0 ValueError
-            log.warning("%s: without the %s of the original, which %s cannot take (%s)", path, title, kind.name, error)
-    return kept
+    data = file.getbuffer()
+    if kind is WEBP and more and image.mode == "RGBA" and data[12:16] == b"VP8X":
+        data[20] |= WEBP_ALPHA  # libwebp leaves it out where every frame is opaque within its own rectangle
+    return data

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import ImageError
+from .metadata import to_srgb
 from .photo import read_image, write_image
 
 if TYPE_CHECKING:
@@ -51,22 +53,41 @@ def may_lie_on_gpu(given: object) -> bool:
 def take_apart(image: object, minimum_side: int = MINIMUM_SIDE) -> Picture:
     """See a PIL image, a file (path, bytes or file object) or an array as frames of one or three channels.
 
+    Arrays are numpy's, or what has `__array__`; a tensor of PyTorch on the CPU comes back as one.
+
     Raises
     ------
     ImageError
         Unknown kind, shape or type, a side under `minimum_side` pixels, or floats that are not finite or not in [0, 1].
     """
     if isinstance(image, np.ndarray):
-        return _from_array(image, minimum_side)
+        return _from_array(_plain(image), minimum_side)
     if isinstance(image, (str, os.PathLike, bytes, bytearray, io.IOBase)):
         file: Any = bytes(image) if isinstance(image, bytearray) else image
         image = read_image(file)
     from PIL import Image
 
-    if not isinstance(image, Image.Image):
-        kind = f"{type(image).__module__}.{type(image).__qualname__}"
-        raise ImageError(f"expected a PIL image, a path or a numpy array, got {kind}; numpy.asarray may convert it")
-    return _from_pil(image, minimum_side)
+    if isinstance(image, Image.Image):
+        return _from_pil(image, minimum_side)
+    kind = f"{type(image).__module__}.{type(image).__qualname__}"
+    if not hasattr(image, "__array__"):
+        raise ImageError(f"expected a PIL image, a path or an array, got {kind}; numpy.asarray may convert it")
+    try:
+        array = np.asarray(image)
+    except Exception as error:  # each library has its own
+        raise ImageError(f"expected an array, got {kind} that cannot be one: {' '.join(str(error).split())}") from error
+    picture = _from_array(array, minimum_side)
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(image, torch.Tensor):
+        return picture
+    return replace(picture, finish=lambda: torch.from_numpy(picture.finish()))
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """Without its subclass: a matrix stays of two axes whatever is asked of it; a mask would be lost."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise ImageError("expected an array without a mask; fill it first")
+    return np.asarray(array)
 
 
 def _from_array(array: np.ndarray, minimum_side: int) -> Picture:
@@ -140,7 +161,8 @@ def _from_pil(image: PIL.Image.Image, minimum_side: int) -> Picture:
         info.pop("background", None)  # it named one too
         if image.mode in OWN_PROFILE:
             info.pop("icc_profile", None)
-        pixels = np.asarray(image if seen == image.mode else image.convert(seen))
+        print_colours = image.mode == "CMYK"
+        pixels = np.asarray(to_srgb(image) if print_colours else image if seen == image.mode else image.convert(seen))
     else:
         raise ImageError(f"expected an image of mode {', '.join(SEEN_AS)} or I;16, got {image.mode}; convert it first")
     picture = _from_array(pixels, minimum_side)

@@ -7,21 +7,26 @@ import io
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .deep import DeepPicture, write_deep
 from .encode import check_format, encode
 from .errors import ImageError
-from .image import read_image, result_mode, take_apart, write_image
+from .image import result_mode, take_apart, write_image
 from .jobs import STANDARD
 from .memory import peak_bytes_so_far
+from .metadata import strip
+from .photo import read_frames
 from .saving import Saved
 from .smoother import Smoother
 from .strength import estimated
-from .tiles import Progress
+from .tiles import Progress, of_frames
 from .upscaler import Upscaler
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what will fail for every other picture too
 
@@ -39,22 +44,23 @@ def smooth_file(
     try:
         deep = DeepPicture.read(picture) if picture != STANDARD else None
         if deep is not None and deep.fits(output):
-            result, told = _run(smoother, deep.pixels, wanted, progress)
-            write_deep(output, result, deep.source)
+            wanted, told = _settled(smoother, deep.pixels, wanted)
+            result = smoother.run(deep.pixels, **wanted, progress=progress)
+            told += "  in 16 bits" if result.dtype == np.uint16 else "  in floats"
+            write_deep(output, result, deep.source, strip=saved.strip)
             height, width = result.shape[:2]
         else:
-            floats = deep is not None and deep.pixels.dtype == np.float32  # of which Pillow knows nothing
-            image = deep.rounded() if deep and floats else read_image(
-                io.BytesIO(sys.stdin.buffer.read()) if picture == STANDARD else picture)  # fmt: skip
-            scale = getattr(smoother, "scale", 1)
             kind = Path(f"standard output{saved.suffix or '.png'}") if output == STANDARD else output
-            check_format(kind, result_mode(image), image.width * scale, image.height * scale)
-            result, told = _run(smoother, image, wanted, progress)
+            floats = deep is not None and deep.pixels.dtype == np.float32  # of which Pillow knows nothing
+            source = io.BytesIO(sys.stdin.buffer.read()) if picture == STANDARD else picture
+            images = [deep.rounded()] if deep and floats else read_frames(source, check_format(kind).name)
+            result, told = _smooth_frames(smoother, kind, images, wanted, progress)
+            first, *more = [strip(frame) for frame in result] if saved.strip else result
             if output == STANDARD:
-                sys.stdout.buffer.write(encode(kind, result, saved.quality))
+                sys.stdout.buffer.write(encode(kind, first, saved.quality_of(kind), more))
             else:
-                write_image(output, result, quality=saved.quality)
-            width, height = result.size
+                write_image(output, first, quality=saved.quality_of(kind), more=more)
+            width, height = first.size
     except ImageError as error:
         raise ImageError(str(error) if str(error).startswith(str(picture)) else f"{picture}: {error}") from error
     except OSError as error:
@@ -66,14 +72,27 @@ def smooth_file(
     return f"{picture} -> {output}  {width}x{height} in {seconds:.1f} s, peak {peak:.0f} MB{told}"
 
 
-def _run(
-    smoother: Smoother | Upscaler, image: Any, wanted: dict[str, Any], progress: Progress | None
-) -> tuple[Any, str]:
-    """The result, and what is to be told of the strength."""
-    told = ""
-    if isinstance(wanted.get("strength"), str):
-        wanted = wanted | {"strength": estimated(smoother.card, take_apart(image, minimum_side=1).frames)}
-        told = f"  strength {wanted['strength']:.1f}, estimated"
-    if isinstance(image, np.ndarray):
-        told += "  in 16 bits" if image.dtype == np.uint16 else "  in floats"
-    return smoother.run(image, **wanted, progress=progress), told
+def _smooth_frames(
+    smoother: Smoother | Upscaler,
+    output: Path,
+    images: list[PIL.Image.Image],
+    wanted: dict[str, Any],
+    progress: Progress | None,
+) -> tuple[list[PIL.Image.Image], str]:
+    """The results, all of the strength that the first frame seems to need, so that none flickers."""
+    first, count, scale = images[0], len(images), getattr(smoother, "scale", 1)
+    check_format(output, result_mode(first), first.width * scale, first.height * scale)
+    wanted, told = _settled(smoother, first, wanted)
+    results = [
+        smoother.run(image, **wanted, progress=progress and of_frames(progress, number, count))
+        for number, image in enumerate(images)
+    ]
+    return results, told + (f"  {count} frames" if count > 1 else "")
+
+
+def _settled(smoother: Smoother | Upscaler, image: Any, wanted: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """What is wanted, with a strength that is to be estimated, and what is to be told of it."""
+    if not isinstance(wanted.get("strength"), str):
+        return wanted, ""
+    strength = estimated(smoother.card, take_apart(image, minimum_side=1).frames)
+    return wanted | {"strength": strength}, f"  strength {strength:.1f}, estimated"

@@ -6,6 +6,7 @@ import errno
 import io
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -16,6 +17,7 @@ from .encode import FORMATS, encode
 from .errors import ImageError
 from .files import write_bytes
 from .install import pip_install
+from .metadata import gather
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -24,6 +26,7 @@ File = str | os.PathLike[str] | bytes | BinaryIO  # path, the bytes of a file, o
 SUFFIXES = tuple(FORMATS)
 # What is opened: no format that starts another program (EPS), fetches something or was never looked at here.
 OPENED = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "GIF", "BMP", "PPM", "TGA", "JPEG2000", "AVIF", "HEIF")
+OF_FRAMES = (("GIF", "WEBP", "PNG", "AVIF"), ("TIFF",))  # animations, and pages
 KEEP = f"pnen-smooth keeps it in .png and .tif with libvips ({pip_install('deep')}), as arrays do in programs"
 log = logging.getLogger("pnen")
 
@@ -31,7 +34,7 @@ log = logging.getLogger("pnen")
 def read_image(file: File) -> PIL.Image.Image:
     """Read an image file, by its name, its bytes or as a file object, upright as its EXIF data says.
 
-    It is read whole; of an animation, the first frame.
+    It is read whole; of an animation or several pages, the first frame, which the log says.
 
     Whatever its name says, the file is one of the formats that are written too (HEIF, where a plug-in of Pillow is
     registered). What cannot be read of the metadata is left out, and the log says so.
@@ -44,6 +47,11 @@ def read_image(file: File) -> PIL.Image.Image:
     OSError
         The file is missing or may not be read.
     """
+    return read_frames(file)[0]
+
+
+def read_frames(file: File, kind: str | None = None) -> list[PIL.Image.Image]:
+    """As `read_image`, all frames that a file of format `kind` holds as well: of an animation, or pages of a TIFF."""
     from PIL import Image, UnidentifiedImageError
 
     path = Path(file) if isinstance(file, (str, os.PathLike)) else Path(str(getattr(file, "name", "the picture")))
@@ -51,9 +59,13 @@ def read_image(file: File) -> PIL.Image.Image:
     Image.init()
     try:
         with Image.open(source, formats=[name for name in OPENED if name in Image.OPEN]) as image:
-            _say_what_is_lost(path, image)
-            image.load()
-            return _upright(path, image)
+            count = _count(image)
+            if count > 1 and not any({image.format, kind} <= set(group) for group in OF_FRAMES):
+                log.warning("%s: only the first of %d frames is taken", path, count)
+                count = 1
+            if image.mode.startswith("RGB") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+                log.warning("%s: 16-bit colour is read as 8 bits; %s", path, KEEP)
+            return [_frame(path, image, number) for number in range(count)]
     except UnidentifiedImageError:
         hint = "; convert it to .jpg or .png first" if path.suffix.lower() in (".heic", ".heif") else ""
         raise ImageError(f"{path}: expected an image, got something else or a broken header{hint}") from None
@@ -88,33 +100,46 @@ def _upright(path: Path, image: PIL.Image.Image) -> PIL.Image.Image:
     return image.copy() if upright is None else upright
 
 
-def _say_what_is_lost(path: Path, image: PIL.Image.Image) -> None:
+def _frame(path: Path, image: PIL.Image.Image, number: int) -> PIL.Image.Image:
+    if number:
+        image.seek(number)
+    image.load()
+    upright = _upright(path, image)
+    gather(image, upright.info)
+    return upright
+
+
+def _count(image: PIL.Image.Image) -> int:
+    """Of frames; of a phone's photo one: behind it is a preview."""
     try:
-        frames = getattr(image, "n_frames", 1)
+        return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     except Exception:  # what is behind the first frame is broken
-        frames = 1
-    if frames > 1 and image.format != "MPO":  # phones put a preview behind the photo
-        log.warning("%s: only the first of %d frames is taken", path, frames)
-    if image.mode.startswith("RGB") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
-        log.warning("%s: 16-bit colour is read as 8 bits; %s", path, KEEP)
+        return 1
 
 
 def write_image(
-    path: str | os.PathLike[str], image: PIL.Image.Image | np.ndarray, *, quality: int | None = None
+    path: str | os.PathLike[str],
+    image: PIL.Image.Image | np.ndarray,
+    *,
+    quality: int | None = None,
+    more: Sequence[PIL.Image.Image] = (),
 ) -> None:
     """Write a PIL image or an array in the format that the suffix names.
 
     Arrays are uint8 (H, W, 1|3|4), uint16 (H, W), or, with libvips, as PNG uint16 and as TIFF uint16 and float32
     (H, W, 3|4).
 
-    The ICC profile, EXIF data, XMP and resolution in `image.info` are kept, as far as the format takes them: what it
-    does not is named in the log. JPEG and AVIF are written at quality 95 without colour subsampling, WebP without
-    loss; or all three at `quality`, 1 to 100. The file appears whole or not at all.
+    The ICC profile, EXIF data, XMP, resolution and text in `image.info` are kept, as far as the format takes them: what
+    it does not is named in the log. JPEG and AVIF are written at quality 95 without colour subsampling, WebP without
+    loss; or all three at `quality`, 1 to 100. `more` are the frames after the first. The file appears whole or not at
+    all.
 
     Raises
     ------
     ImageError
-        The suffix names no format, or the format cannot hold such an image, or has no quality.
+        The suffix names no format, or the format cannot hold such an image.
+    UsageError
+        The format has no quality.
     OSError
         The disk is full, or the place may not be written to.
     """
@@ -122,7 +147,7 @@ def write_image(
     if isinstance(image, np.ndarray) and image.dtype in (np.uint16, np.float32) and image.shape[2:] in ((3,), (4,)):
         return write_deep(path, image)
     image = _to_pil(image) if isinstance(image, np.ndarray) else image
-    write_bytes(path, encode(path, image, quality))
+    write_bytes(path, encode(path, image, quality, more))
 
 
 def _to_pil(array: np.ndarray) -> PIL.Image.Image:

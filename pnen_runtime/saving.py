@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
 
-from .encode import FORMATS, WITH_QUALITY
+from .encode import FORMATS, WITH_QUALITY, check_format
+from .errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -18,18 +20,32 @@ class Saved:
 
     suffix: str | None = None  # of the format; by default that of the name
     quality: int | None = None  # 1 to 100; by default what nobody sees
+    strip: bool = False  # leave metadata out
+
+    def for_all(self, names: Iterable[Path]) -> None:
+        """UsageError where a quality is asked for and no result has one."""
+        kinds = {check_format(name).name for name in names if name.suffix}
+        if self.quality is not None and kinds and not kinds & WITH_QUALITY.keys():
+            raise UsageError(f"expected --quality with {', '.join(WITH_QUALITY)}, got {' and '.join(sorted(kinds))}, "
+                             "which loses nothing; leave it out, or choose another --format")  # fmt: skip
+
+    def quality_of(self, name: Path) -> int | None:
+        """What `encode` is told for a file of this name."""
+        return self.quality if check_format(name).name in WITH_QUALITY else None
 
 
 def saving(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--format` and `--quality`; the command gets them together as `saved`."""
+    """Add `--format`, `--quality` and `--strip`; the command gets them together as `saved`."""
 
     @click.option("--format", "suffix", metavar="NAME", type=click.Choice([name[1:] for name in FORMATS]), help="Of "
                   "results in a folder, or on standard output (there PNG by default): png, webp, tif, ...  [default: "
                   "the picture's own]")  # fmt: skip
     @click.option("--quality", metavar="1..100", type=click.IntRange(1, 100), help=f"Of {', '.join(WITH_QUALITY)}.  "
                   "[default: JPEG 95, AVIF 95, WebP without loss]")  # fmt: skip
+    @click.option("--strip", is_flag=True, help="Leave EXIF data, XMP, text and resolution out, and the profile: "
+                  "colours become sRGB.")  # fmt: skip
     @wraps(command)
-    def with_both(*, suffix: str | None, quality: int | None, **others: Any) -> Any:
-        return command(saved=Saved(suffix and f".{suffix}", quality), **others)
+    def with_all(*, suffix: str | None, quality: int | None, strip: bool, **others: Any) -> Any:
+        return command(saved=Saved(suffix and f".{suffix}", quality, strip), **others)
 
-    return with_both
+    return with_all

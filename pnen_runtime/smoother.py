@@ -14,10 +14,11 @@ from .errors import EngineError, ImageError, NotFinite, PnenError, UsageError
 from .image import may_lie_on_gpu, take_apart
 from .info import Info, describe_task
 from .models import find_model
+from .on_host import smooth_on_host
 from .photo import File
 from .plan import Plan, Tile, check_tile, describe_tiles, plan_tiles
 from .strength import map_on_gpu, share_of, wanted_strength
-from .tiles import BLENDS, Blend, Progress, blend_for, of_frames, smooth_tiled
+from .tiles import BLENDS, Blend, Progress, blend_for, of_frames
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -130,9 +131,9 @@ class Smoother:
         Parameters
         ----------
         image : PIL image, path, file object, bytes of a file, or array (H, W), (H, W, 1|3|4) or (N, H, W, 3) of uint8,
-            uint16 or floats in [0, 1]. Grey is smoothed as RGB, and its luma (ITU-R BT.601) comes back; alpha passes
-            through. On a GPU also a CUDA array of these shapes and types (`__cuda_array_interface__` or DLPack); its
-            floats are clipped to [0, 1].
+            uint16 or floats in [0, 1], of numpy or with `__array__`; or a list of them. Grey is smoothed as RGB, and
+            its luma (ITU-R BT.601) comes back; alpha passes through. On a GPU also a CUDA array of these shapes and
+            types (`__cuda_array_interface__` or DLPack); its floats are clipped to [0, 1].
         strength : of an adjustable model, a number or an (H, W) array of numbers within the range of its card, in the
             unit of what it imitates (λ of L0); by default the card's. With a CUDA array also a CUDA array (H, W). Of a
             denoiser σ in 8-bit levels, or "auto", its default: estimated from the picture, which the log tells.
@@ -143,15 +144,30 @@ class Smoother:
 
         Returns
         -------
-        The same kind, size and type; for a path a PIL image. PIL images that are neither grey nor RGB come back as RGB.
+        The same kind, size and type, of a list a list; for a path, file object or bytes a PIL image, and a numpy array
+        for arrays that are neither numpy's nor PyTorch's. PIL images that are neither grey nor RGB come back as RGB.
 
         Raises
         ------
         ImageError
             The image has another kind, type or shape, is under 16 pixels a side, or its values are not in [0, 1].
         UsageError
-            The strength is outside the model's range, or the model has one strength.
+            The strength is outside the model's range, or the model has one strength, or enlarges: see `Upscaler`.
         """
+        if "scale" in self.card.task:
+            raise UsageError(f"{self._name} is for {describe_task(self.card)}, which Upscaler does: "
+                             f"pnen_runtime.Upscaler({self._name!r}).run(image)")  # fmt: skip
+        if isinstance(image, (list, tuple)):
+            each = partial(self._smooth, strength=strength, mix=mix, detail=detail)
+            return [each(one, progress=progress and of_frames(progress, number, len(image)))
+                    for number, one in enumerate(image)]  # fmt: skip
+        return self._smooth(image, strength=strength, mix=mix, detail=detail, progress=progress)
+
+    def _smooth(
+        self, image: Any, *, strength: Any = None, mix: float = 1.0, detail: float | None = None,
+        progress: Progress | None = None,
+    ) -> Any:  # fmt: skip
+        """As `run`, of one image, whatever the network is for: of one that enlarges, the luma that was enlarged."""
         backend = self._backend
         if backend is None:
             raise PnenError(f"the smoother of {self._name} is closed; make a new one")
@@ -165,7 +181,7 @@ class Smoother:
         if wanted is None:
             wanted = wanted_strength(self.card, strength, height, width, picture.frames)
         plan = self._plan(height, width)
-        smooth_frame = getattr(backend, "smooth_tiled", None) or partial(self._on_host, backend)
+        smooth_frame = getattr(backend, "smooth_tiled", None) or partial(smooth_on_host, backend, self.card)
         for number, (frame, smooth) in enumerate(zip(picture.frames, picture.smooth, strict=True)):
             try:
                 smooth_frame(
@@ -193,34 +209,6 @@ class Smoother:
 
         return take_apart_on_gpu(image, getattr(backend, "new_array", None), self.card.minimum_side)
 
-    def _on_host(
-        self,
-        backend: Backend,
-        frame: np.ndarray,
-        out: np.ndarray,
-        tile: int,
-        step: int,
-        blend: Blend,
-        *,
-        strength: float | np.ndarray | None,
-        mix: float,
-        progress: Progress | None,
-    ) -> None:
-        """Smooth one frame by a backend that takes batches of the host."""
-
-        def run_tile(batch: np.ndarray, *strengths: np.ndarray) -> np.ndarray:
-            smooth = backend.run(batch, *strengths)
-            if not np.isfinite(smooth).all():
-                raise NotFinite("the network gave values that are not numbers")
-            if mix == 1:
-                return smooth
-            return np.clip(batch + np.float32(mix) * (np.clip(smooth, 0, 1) - batch), 0, 1)
-
-        smooth_tiled(
-            run_tile, frame, tile, step, blend, grid=self.card.grid, channels=self.card.channels, strength=strength,
-            out=out, progress=progress,
-        )  # fmt: skip
-
     def _plan(self, height: int, width: int) -> Plan:
         plan = plan_tiles(self.card, height, width, self._memory, self._tile, self._step, self._profiles)
         level = logging.WARNING if plan.limited else logging.DEBUG
@@ -242,6 +230,12 @@ class Smoother:
         backend, self._backend = self._backend, None
         if backend is not None:
             backend.close()
+
+    def __repr__(self) -> str:
+        return f"<Smoother {self._name}: {'closed' if self._backend is None else self.info}>"
+
+    def __reduce__(self) -> Any:
+        raise PnenError(f"the smoother of {self._name} cannot go to another process; make one there")
 
     def __enter__(self) -> Self:
         return self

@@ -12,7 +12,7 @@ from .errors import UsageError
 from .image import from_batch, full_scale, take_apart
 from .photo import File
 from .smoother import Given, Info, Smoother
-from .tiles import Progress
+from .tiles import Progress, of_frames
 from .ycbcr import to_rgb, to_ycbcr
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Upscaler:
         Parameters
         ----------
         image : PIL image, path, file object, bytes of a file, or array (H, W), (H, W, 1|3|4) or (N, H, W, 3) of uint8,
-            uint16 or floats in [0, 1]
+            uint16 or floats in [0, 1], or a list of them
         mix : 0 gives the bicubic image, 1 the network's result, between them a mix
         progress : called after each tile of a frame with the tiles done and the tiles in all
 
@@ -78,6 +78,9 @@ class Upscaler:
         ImageError
             The image has another kind, type or shape, is too small, or its values are not in [0, 1].
         """
+        if isinstance(image, (list, tuple)):
+            return [self.run(one, mix=mix, progress=progress and of_frames(progress, number, len(image)))
+                    for number, one in enumerate(image)]  # fmt: skip
         picture = take_apart(image, minimum_side=-(-self.card.minimum_side // self.scale))
         picture.smooth[...] = picture.frames
         given = picture.finish()  # of the kind and type that comes back, with alpha
@@ -102,7 +105,7 @@ class Upscaler:
             values[..., :3] = to_ycbcr(values[..., :3])
         large = enlarge(values, self.scale)
         luma = np.clip(large[..., 0], 0, 1).astype(np.float32)
-        large[..., 0] = self._smoother.run(luma, mix=mix, progress=progress)
+        large[..., 0] = self._smoother._smooth(luma, mix=mix, progress=progress)
         if colour:
             large[..., :3] = to_rgb(large[..., :3])
         result = np.empty(large.shape, frame.dtype)
@@ -117,6 +120,9 @@ class Upscaler:
     def close(self) -> None:
         """Free everything; `run` may not be called again. Closing twice does nothing."""
         self._smoother.close()
+
+    def __repr__(self) -> str:
+        return f"<Upscaler x{self.scale} of {self._smoother!r}>"
 
     def __enter__(self) -> Self:
         return self

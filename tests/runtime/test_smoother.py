@@ -1,9 +1,11 @@
 import logging
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -162,3 +164,43 @@ def test_a_bundled_model_is_found_by_name_and_a_file_goes_first(model, tmp_path,
     assert models.find_model("other").is_file()
     with pytest.raises(UsageError, match="no model 'l9': there is no such file, and the bundled models are: invert"):
         Smoother("l9")
+
+
+def test_a_list_comes_back_as_a_list(model):
+    picture, shown = image(20, 24, 3), []
+    with Smoother(model("invert")) as smoother:
+        first, second = smoother.run(
+            [picture, Image.fromarray(picture)], progress=lambda done, total: shown.append(done)
+        )
+        assert isinstance(second, Image.Image) and shown == [1, 2]
+        np.testing.assert_array_equal(first, 255 - picture)
+        np.testing.assert_array_equal(second, first)
+
+
+def test_what_is_like_an_array_is_taken_and_a_tensor_comes_back_as_one(model):
+    picture = image(20, 24, 3)
+    with Smoother(model("invert")) as smoother:
+        smooth = smoother.run(torch.from_numpy(picture))
+        assert isinstance(smooth, torch.Tensor)
+        np.testing.assert_array_equal(smooth, 255 - picture)
+        grey = smoother.run(np.asmatrix(picture[..., 0]))
+        assert type(grey) is np.ndarray
+        np.testing.assert_array_equal(grey, smoother.run(picture[..., 0]))
+        with pytest.raises(ImageError, match="without a mask"):
+            smoother.run(np.ma.masked_equal(picture, 0))
+        with pytest.raises(ImageError, match=r"expected an array, got torch.Tensor that cannot be one: .*grad"):
+            smoother.run(torch.rand(20, 24, 3, requires_grad=True))
+
+
+def test_a_network_that_enlarges_points_to_what_does(model):
+    with Smoother(model("grey", task={"scale": 3})) as smoother, pytest.raises(UsageError, match=r"Upscaler\(.*\).run"):
+        smoother.run(image(20, 24, 1))
+
+
+def test_it_says_what_it_is_and_stays_in_its_process(model):
+    smoother = Smoother(model("invert"))
+    assert str(smoother.info) in repr(smoother)
+    with pytest.raises(PnenError, match="cannot go to another process"):
+        pickle.dumps(smoother)
+    smoother.close()
+    assert repr(smoother).endswith("closed>")
