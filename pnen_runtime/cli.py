@@ -14,13 +14,14 @@ import numpy as np
 
 from .backends import BACKENDS
 from .card import Card
-from .commands import Command, say
+from .commands import say
 from .errors import ImageError, PnenError, UsageError
 from .files import drop_abandoned
 from .image import full_scale, read_image, take_apart
 from .info import list_models
 from .jobs import STANDARD, find_jobs, to_be_done
 from .one_picture import smooth_file
+from .other_commands import WithOthers
 from .photo import take_any_size
 from .saving import Saved, saving
 from .smoother import MEMORY_MB, Smoother
@@ -56,7 +57,7 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
         ctx.exit()
 
 
-@click.command(cls=Command)
+@click.command(cls=WithOthers)
 @click.argument("sources", metavar="IN...", nargs=-1, required=True,
                 type=click.Path(exists=True, allow_dash=True, path_type=Path))  # fmt: skip
 @click.argument("target", metavar="OUT", type=click.Path(allow_dash=True, path_type=Path))
@@ -122,6 +123,8 @@ def smooth(
     OUT is a file, or for several pictures a folder, where they keep their names; a picture that is there already is
     skipped, so the same command goes on where it stopped. - is standard input or output. What a model was trained for
     is what it does: one for super-resolution enlarges.
+
+    pnen-smooth inspect FILE says what a model file holds, pnen-smooth doctor what runs here and what is in the way.
     """
     take_any_size()
     single = len(sources) == 1 and not sources[0].is_dir()

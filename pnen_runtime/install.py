@@ -8,6 +8,7 @@ PACKAGES = {
     "tensorrt": ("tensorrt", "cuda-python"),
     "rtx": ("tensorrt-rtx", "cuda-python"),
     "deep": ("pyvips[binary]",),
+    "pycuda": ("pycuda",),
     "train": ("torch", "scikit-image", "numba", "tensorboard"),
     "export": ("torch", "scikit-image", "numba", "tensorboard", "onnx", "onnxscript", "onnxruntime"),
 }
