@@ -85,7 +85,7 @@ def smooth_with(model: Path, backend: str = "auto") -> str:
     began = time.perf_counter()
     with Smoother(model, backend=open_backend(model, backend)) as smoother:
         picture = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, smoother.card.channels), np.uint8)
-        smoother._smooth(picture, strength=smoother.card.strength.get("default"))
+        smoother.run_network(picture, strength=smoother.card.strength.get("default"))
         runs = smoother.info.backend.partition(" (")[0]
     return f"{runs}: opened and ran in {time.perf_counter() - began:.1f} s"
 

@@ -158,12 +158,12 @@ class Smoother:
             raise UsageError(f"{self._name} is for {describe_task(self.card)}, which Upscaler does: "
                              f"pnen_runtime.Upscaler({self._name!r}).run(image)")  # fmt: skip
         if isinstance(image, (list, tuple)):
-            each = partial(self._smooth, strength=strength, mix=mix, detail=detail)
+            each = partial(self.run_network, strength=strength, mix=mix, detail=detail)
             return [each(one, progress=progress and of_frames(progress, number, len(image)))
                     for number, one in enumerate(image)]  # fmt: skip
-        return self._smooth(image, strength=strength, mix=mix, detail=detail, progress=progress)
+        return self.run_network(image, strength=strength, mix=mix, detail=detail, progress=progress)
 
-    def _smooth(
+    def run_network(
         self, image: Any, *, strength: Any = None, mix: float = 1.0, detail: float | None = None,
         progress: Progress | None = None,
     ) -> Any:  # fmt: skip

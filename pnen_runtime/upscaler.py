@@ -105,7 +105,7 @@ class Upscaler:
             values[..., :3] = to_ycbcr(values[..., :3])
         large = enlarge(values, self.scale)
         luma = np.clip(large[..., 0], 0, 1).astype(np.float32)
-        large[..., 0] = self._smoother._smooth(luma, mix=mix, progress=progress)
+        large[..., 0] = self._smoother.run_network(luma, mix=mix, progress=progress)
         if colour:
             large[..., :3] = to_rgb(large[..., :3])
         result = np.empty(large.shape, frame.dtype)

@@ -222,17 +222,26 @@ def test_records_that_cannot_be_shipped_are_one_line(run, pictures, held_out, tm
 
 def test_a_run_that_went_before_is_told_and_repeated(run, trained, small, tmp_path):
     first = trained("first", **small, scales=[], grid=2, equivariant=True)
-    change(first, recipe=asdict(read_recipe("pnen-l0-small", ["optimiser.steps=9"])), pnen="0.1.0")
+    second = trained("second", **small, scales=[], grid=2, equivariant=True, seed=1)
     sha = load_checkpoint(first / "last.pt").sha256()
-    change(run, start={"weights": str(first / "last.pt"), "sha256": sha})
+    change(first, recipe=asdict(read_recipe("pnen-l0-small", ["optimiser.steps=9"])))
+    change(second, recipe=asdict(read_recipe("pnen-l0-small", ["optimiser.steps=7"])),
+           start={"weights": str(first / "last.pt"), "sha256": sha})  # fmt: skip
+    sha = load_checkpoint(second / "last.pt").sha256()
+    change(run, start={"weights": str(second / "last.pt"), "sha256": sha})
     record = origin(TrainedRun.of(str(run)), Given("free/train Kodak24", "CC0-1.0", "free/holdout"))
-    assert record["recipe"]["optimiser"]["start"] == record["start"]["weights"] == "runs/first/best.pt"
-    before, last = record["reproduce"][-2:]
+    assert record["recipe"]["optimiser"]["start"] == record["start"]["weights"] == "runs/second/best.pt"
+    before, between, last = record["reproduce"][-3:]
     assert "--set optimiser.steps=9" in before and before.endswith("--out runs/first")
-    assert "--set optimiser.steps=6" in last and "--set optimiser.start=runs/first/best.pt" in last
+    assert "--set optimiser.start=runs/first/best.pt" in between and between.endswith("--out runs/second")
+    assert "--set optimiser.steps=6" in last and "--set optimiser.start=runs/second/best.pt" in last
+    refuse_paths(record, "run")
     (text,) = [part for part in training("mine", replace(load_checkpoint(run / "last.pt"),
                training=record)) if "begun with" in part]  # fmt: skip
-    assert f"runs/first/best.pt ({record['start']['step']:,} steps" in text
+    assert (
+        f"runs/second/best.pt ({record['start']['step']:,} steps in 0 minutes, begun with those of runs/first/best.pt ("
+        in text
+    )
     change(run, start={"weights": str(first / "last.pt"), "sha256": "0"})
     with pytest.raises(UsageError, match="another run that is still there"):
         origin(TrainedRun.of(str(run)), Given("free/train Kodak24", "CC0-1.0", "free/holdout"))

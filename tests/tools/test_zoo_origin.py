@@ -46,7 +46,9 @@ def test_weights_to_start_with_get_the_bundled_name_that_they_have(trained, smal
 
 
 def test_other_weights_to_start_with_are_refused(trained, small):
-    with pytest.raises(UsageError, match=r"weights of a bundled model.* got other ones \(last.pt\); bundle them"):
+    with pytest.raises(
+        UsageError, match=r"weights of a bundled model, or of another run .* got other ones \(last.pt\)"
+    ):
         origin(began_with(trained("mine", **small), "0"), GIVEN)
 
 

@@ -54,7 +54,7 @@ class Run:
         self.call = self.backend.run
         if job["setting"] != "batch":
             tile = "whole" if job["setting"] == "whole" else None
-            self.call = Smoother(job["model"], backend=self.backend, tile=tile, memory=10**9)._smooth  # luma too
+            self.call = Smoother(job["model"], backend=self.backend, tile=tile, memory=10**9).run_network  # luma too
         return {"info": self.backend.info, "device": "cuda" if self.on_device else "cpu"}
 
     def _run_timed(self, *given: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ class Learnt:
     def smooth(self, strength: Strength | Literal["auto"], tile: Tile, step: int | None) -> Smooth:
         """The network as a function of images."""
         smoother = Smoother("the network", backend=self.backend, tile=tile, step=step, memory=WHOLE_MB)
-        return partial(smoother.run, strength=strength)
+        return partial(smoother.run_network, strength=strength)
 
     def maker(self, strength: Strength) -> Maker:
         """The filter at this strength; of a network that learnt one."""

@@ -20,7 +20,7 @@ from .recipes import command
 FREE = {"free/train": (59, "CC0 and Unsplash licence"), "Kodak24": (24, "")}
 LICENCES = {"CC0-1.0": "any use, no attribution needed", "Apache-2.0": "any use, the notice is kept"}
 PUBLISHED = "the full-size PNEN on other photographs (Zhu et al. 2020, Table 1)"
-FIRST = Path("runs", "first", "best.pt")  # of a training that went before
+ORDINALS = ("first", "second", "third")  # folders of trainings that went before, in runs
 ABSOLUTE = re.compile(r"""(?:^|[\s"'=(,:])(~?/\w|[A-Za-z]:[\\/])""")  # a path that begins somewhere in a text
 
 
@@ -47,7 +47,8 @@ def origin(run: TrainedRun, given: Given) -> dict[str, Any]:
     options = f"{' --sizes 1' * (sizes == 1)}{'' if 'filter' in training['task'] else ' --clean'}"
     training["reproduce"] = [f"pnen-train pictures {given.trained_on} pictures{options}",
                              f"pnen-train pictures {given.choose_on} holdout --sizes 1 --clean",
-                             *([f"{command(before, 'pictures', 'holdout')} --out {FIRST.parent}"] if before else []),
+                             *(f"{command(recipe, 'pictures', 'holdout')} --out runs/{ordinal}"
+                               for recipe, ordinal in zip(before, ORDINALS, strict=False)),
                              command(training["recipe"], "pictures", "holdout")]  # fmt: skip
     reached = TABLE1.figures.get(("PNEN", training["task"].get("filter", "").upper()))
     if reached:
@@ -85,30 +86,34 @@ def sizes_and_pictures(training: Mapping[str, Any], folders: list[str]) -> tuple
     return sizes, once + (sizes - 1) * count
 
 
-def _name_the_start(training: dict[str, Any], where: str) -> dict[str, Any] | None:
+def _name_the_start(training: dict[str, Any], where: str) -> list[dict[str, Any]]:
     """Weights that the training began with get the name of the bundled model that has them.
 
-    Those of another training, whose checkpoint is still there, get the name FIRST, and what is known of it comes into
-    the record; its recipe is returned. UsageError for weights that nobody can make again.
+    Those of other trainings, whose checkpoints are still there, get names of ORDINALS, and what is known of them comes
+    into the record; their recipes are returned, the earliest first. UsageError for weights that nobody can make again.
     """
     start = training.get("start")
     if start is None:
-        return None
+        return []
     there = {path.stem: path for path in sorted(BUNDLED.glob("*.pt"))}
     names = [name for name, path in there.items() if load_checkpoint(path).sha256() == start["sha256"]]
+    if names:
+        start["weights"] = training["recipe"]["optimiser"]["start"] = names[0]
+        return []
     file = Path(start["weights"])
-    first = load_checkpoint(file) if not names and file.is_file() else None
-    if not names and (first is None or first.sha256() != start["sha256"] or "start" in first.training):
+    found = load_checkpoint(file) if file.is_file() else None
+    if found is None or found.sha256() != start["sha256"]:
         raise UsageError(f"{where}: expected a training that began with the weights of a bundled model, or of "
                          f"another run that is still there, so that others can repeat it, got other ones ({file.name})"
                          )  # fmt: skip
-    start["weights"] = training["recipe"]["optimiser"]["start"] = names[0] if first is None else FIRST.as_posix()
-    if first is None:
-        return None
-    found = TrainedRun.of(str(file))
-    start |= {"step": first.step, "pictures": first.training["images"], "pnen": first.training["pnen"]}
-    start |= {} if found.seconds is None else {"seconds": found.seconds}
-    return first.training["recipe"]
+    before = deepcopy(found.training)
+    earlier = _name_the_start(before, str(file))
+    start["weights"] = f"runs/{ORDINALS[len(earlier)]}/best.pt"
+    training["recipe"]["optimiser"]["start"] = start["weights"]
+    start |= {key: before[key] for key in ("images", "pnen", "start") if key in before} | {"step": found.step}
+    seconds = TrainedRun.of(str(file)).seconds
+    start |= {} if seconds is None else {"seconds": seconds}
+    return [*earlier, before["recipe"]]
 
 
 def refuse_paths(record: Any, where: str) -> None:

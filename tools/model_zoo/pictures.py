@@ -44,7 +44,7 @@ def failures(smoother: Smoother) -> Image.Image:
     wanted = f"filter {task['filter']}" if "filter" in task else "as it was"
     for name in PHOTOGRAPHS:
         ((image, target),) = pairs_to_score(task, [np.ascontiguousarray(getattr(data, name)())], strength)
-        smooth, image = (_eight_bits(picture) for picture in (smoother.run(image, strength=strength), image))
+        smooth, image = (_eight_bits(picture) for picture in (smoother.run_network(image, strength=strength), image))
         error = np.abs(smooth.astype(int) - target)
         top, left = worst_place((error**2).mean(axis=2), CROP)
         place = np.s_[top : top + CROP, left : left + CROP]

@@ -125,7 +125,7 @@ def training(name: str, checkpoint: Checkpoint) -> list[str]:
     words.append(f"{optimiser.get('method', 'adam').capitalize()} from {optimiser['learning_rate']:g}, schedule "
                  f"{optimiser['schedule']} down to {optimiser['minimum_rate']:g}")  # fmt: skip
     if optimiser.get("start"):
-        words.append(f"begun with the weights of {optimiser['start']}{_of_first(record.get('start', {}))}")
+        words.append(f"begun with the weights of {optimiser['start']}{_of_before(record.get('start', {}))}")
     if optimiser.get("average"):
         words.append(f"weights averaged with a decay of {optimiser['average']:g} a step")
     words.append(f"precision {record.get('precision', run['precision'])}, seed {run['seed']}")
@@ -136,12 +136,14 @@ def training(name: str, checkpoint: Checkpoint) -> list[str]:
     return [*parts, f"![validation PSNR over the steps]({name}_curve.png)"] if record.get("curve") else parts
 
 
-def _of_first(start: dict[str, Any]) -> str:
-    """Of the training that went before, where that is no bundled model."""
+def _of_before(start: dict[str, Any]) -> str:
+    """Of the trainings that went before, where the start is no bundled model."""
     if "step" not in start:
         return ""
     took = f" in {start['seconds'] / 60:,.0f} minutes" if "seconds" in start else ""
-    return f" ({start['step']:,} steps{took}, the command before the last)"
+    earlier = start.get("start")
+    more = f", begun with those of {earlier['weights']}{_of_before(earlier)}" if earlier else ""
+    return f" ({start['step']:,} steps{took}{more})"
 
 
 def tiles(record: dict[str, Any]) -> list[str]:
