@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
 from .backends import Backend, open_backend
 from .errors import EngineError, ImageError, NotFinite, PnenError, UsageError
-from .image import may_lie_on_gpu, take_apart
+from .forecast import Forecast, forecast, tile_pixels
+from .frame import OnGpu, smooth_on_host, take_frames
 from .info import Info, describe_task
 from .models import find_model
-from .on_host import smooth_on_host
 from .photo import File
 from .plan import Plan, Tile, check_tile, describe_tiles, plan_tiles
 from .strength import map_on_gpu, share_of, wanted_strength
@@ -25,13 +26,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 MEMORY_MB = 512
+LEAST_TILE = 64  # pixels a side, that a tile becomes for lack of memory
 Given = TypeVar("Given", bound="np.ndarray | PIL.Image.Image")
-
-
-class OnGpu(Protocol):
-    """An array of another library that may lie on the GPU: of PyTorch, CuPy, JAX, ..."""
-
-    def __dlpack_device__(self) -> Any: ...
 
 
 log = logging.getLogger("pnen")
@@ -102,6 +98,7 @@ class Smoother:
         )
         self.card, self._profiles = self._backend.card, getattr(self._backend, "profiles", ())
         self._tile, self._step, self._memory = tile, step, memory * 1_000_000
+        self._pace: float | None = None  # seconds per pixel of a tile, of the last run
         self._blend: Blend = blend or blend_for(self.card.config)
         try:
             check_tile(self.card, tile, step)
@@ -172,7 +169,7 @@ class Smoother:
         if backend is None:
             raise PnenError(f"the smoother of {self._name} is closed; make a new one")
         share = share_of(mix, detail)
-        picture = self._take_from_gpu(backend, image) or take_apart(image, self.card.minimum_side)
+        picture = take_frames(backend, image, self.card.minimum_side)
         count, height, width, given = picture.shape
         if given > self.card.channels:
             raise ImageError(f"expected a grey image for this network, got {given} channels; convert it first")
@@ -180,34 +177,43 @@ class Smoother:
         wanted: Any = map_on_gpu(self.card, strength, height, width, on_gpu)
         if wanted is None:
             wanted = wanted_strength(self.card, strength, height, width, picture.frames)
-        plan = self._plan(height, width)
-        smooth_frame = getattr(backend, "smooth_tiled", None) or partial(smooth_on_host, backend, self.card)
         for number, (frame, smooth) in enumerate(zip(picture.frames, picture.smooth, strict=True)):
-            try:
-                smooth_frame(
-                    frame,
-                    smooth,
-                    plan.tile,
-                    plan.step,
-                    self._blend,
-                    strength=wanted,
-                    mix=share,
-                    progress=progress and of_frames(progress, number, count),
-                )
-            except NotFinite:
-                raise EngineError(
-                    f"{self._name} gave values that are not numbers on {backend.name}; "
-                    "export it in fp32, or take a smaller tile"
-                ) from None
+            show = progress and of_frames(progress, number, count)
+            self._smooth_frame(backend, frame, smooth, strength=wanted, mix=share, progress=show)
         return picture.finish()
 
-    def _take_from_gpu(self, backend: Backend, image: Any) -> Any:
-        """A CUDA array as frames; None for everything else."""
-        if not may_lie_on_gpu(image):
-            return None
-        from .cuda.picture import take_apart_on_gpu
+    def _smooth_frame(self, backend: Backend, frame: Any, smooth: Any, **wanted: Any) -> None:
+        """In the largest tiles that memory has room for."""
+        height, width = frame.shape[:2]
+        run = getattr(backend, "smooth_tiled", None) or partial(smooth_on_host, backend, self.card)
+        plan = self._plan(height, width)
+        while True:
+            began = time.perf_counter()
+            try:
+                run(frame, smooth, plan.tile, plan.step, self._blend, **wanted)
+                self._pace = (time.perf_counter() - began) / tile_pixels(self.card, plan, height, width)[1]
+                return
+            except NotFinite:
+                raise EngineError(f"{self._name} gave values that are not numbers on {backend.name}; "
+                                  "export it in fp32, or take a smaller tile") from None  # fmt: skip
+            except MemoryError as error:
+                smaller = min(plan.tile, max(height, width)) // 2
+                if smaller < LEAST_TILE:
+                    raise
+                log.warning("%s; going on with tiles of %d, whose result may differ", error, smaller)
+                self._tile, self._step = smaller, None
+                plan = self._plan(height, width)
 
-        return take_apart_on_gpu(image, getattr(backend, "new_array", None), self.card.minimum_side)
+    def plan(self, height: int, width: int) -> Forecast:
+        """What a picture of this size will take: tiles, an upper estimate of memory, and, after a first run, time."""
+        plan, gpu = self._plan(height, width), hasattr(self._backend, "smooth_tiled")
+        return forecast(self.card, plan, height, width, gpu=gpu, profiles=tuple(self._profiles), pace=self._pace)
+
+    def warmup(self, *sizes: tuple[int, int]) -> None:
+        """Smooth a grey picture of each (height, width), so that the first real one of that size is not slower."""
+        for height, width in sizes:
+            grey = np.full((height, width, self.card.channels), 128, np.uint8)
+            self.run_network(grey, strength=self.card.strength.get("default"))
 
     def _plan(self, height: int, width: int) -> Plan:
         plan = plan_tiles(self.card, height, width, self._memory, self._tile, self._step, self._profiles)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from math import inf
 
@@ -16,6 +17,8 @@ from ..errors import UsageError
 from ..plan import Sizes, most_at_once
 from ..strength import batch_strength
 from ..tiles import Blend, Progress, on_grid
+
+log = logging.getLogger("pnen")
 
 
 class GpuBackend:
@@ -41,6 +44,7 @@ class GpuBackend:
         self.info = f"{info}, memory by {cuda.name}"
         self._cuda, self._tiles_at_once, self._release = cuda, tiles_at_once, release
         self.lanes = Lanes(cuda, open_network, lanes)
+        self._most: int | None = None  # tiles at once that the memory had room for, once there was too little
         self._closed = False
 
     def run(self, batch: np.ndarray, strength: np.ndarray | None = None) -> np.ndarray:
@@ -67,7 +71,8 @@ class GpuBackend:
         """Smooth an (H, W, 1|3) picture into `out`; both are on the host, or both on the GPU.
 
         An adjustable network takes a number or an (H, W) map of strengths, on the host or on the GPU; by default its
-        card's.
+        card's. Where memory lacks, fewer tiles go at once from then on, and the log says so; MemoryError where one is
+        too many.
         """
         own = self.card.strength
         strength = own.get("default") if strength is None else strength
@@ -78,12 +83,21 @@ class GpuBackend:
         batch = most_at_once(self.profiles, *(on_grid(side, tile, step, grid)[0] for side in picture.shape[:2]))
         if self.profiles and not batch:  # of this size alone
             grid, batch = 1, most_at_once(self.profiles, *(min(tile, side) for side in picture.shape[:2]))
+        batch = min(batch or self._tiles_at_once, self._most or self._tiles_at_once)
         with self.lanes.lend() as lane:
-            smooth_tiled(
-                lane, picture, out, tile, step, blend, grid=grid, channels=self.card.channels,
-                batch=batch or self._tiles_at_once,
-                strength=strength, limits=limits, mix=mix, progress=progress,
-            )  # fmt: skip
+            while True:
+                try:
+                    smooth_tiled(
+                        lane, picture, out, tile, step, blend, grid=grid, channels=self.card.channels, batch=batch,
+                        strength=strength, limits=limits, mix=mix, progress=progress,
+                    )  # fmt: skip
+                    return
+                except MemoryError as error:
+                    if batch == 1:
+                        raise
+                    batch = self._most = batch // 2
+                    log.warning("%s; going on with %d tiles at once", error, batch)
+                    lane.shrink()
 
     def new_array(self, shape: tuple[int, ...], dtype: np.dtype) -> CudaArray:
         """An array on the GPU, freed with the last reference to it."""

@@ -119,6 +119,13 @@ class Lane:
         self.cuda.synchronize(self.work)
         return [self.cuda.milliseconds(*pair) for pair in pairwise(events)]
 
+    def shrink(self) -> None:
+        """Give the memory of batches back, which may have grown for one that did not fit; nothing may run."""
+        self.settle()
+        self._constant = None
+        for part in (self.image, self.strength, self.smooth):
+            part.free()
+
     def settle(self) -> None:
         """Wait until nothing of this lane runs."""
         for stream in (self.up, self.work, self.down):

@@ -204,3 +204,47 @@ def test_it_says_what_it_is_and_stays_in_its_process(model):
         pickle.dumps(smoother)
     smoother.close()
     assert repr(smoother).endswith("closed>")
+
+
+@settings(max_examples=20)
+@given(height=st.integers(16, 300), width=st.integers(16, 300))
+def test_the_plan_says_how_many_tiles_and_then_how_long(card, height, width):
+    with Smoother("toy", backend=Stand(card(), lambda batch: batch), tile=64, step=48) as smoother:
+        before, seen = smoother.plan(height, width), []
+        smoother.run(image(height, width, 3), progress=lambda done, total: seen.append(total))
+        after = smoother.plan(height, width)
+    assert set(seen) == {before.tiles} and before.seconds is None and after.seconds > 0
+    assert before.gpu_bytes is None and before.host_bytes > 2 * 3 * height * width
+    assert "s" not in str(before).split(",")[-1] and str(after).endswith(" s")
+    assert (before.tile, before.step) == (64, 48) and after.tiles == before.tiles
+
+
+def test_a_larger_picture_takes_more_but_its_network_no_more_than_a_tile(card):
+    with Smoother("toy", backend=Stand(card(), lambda batch: batch)) as smoother:
+        small, large = smoother.plan(1000, 1000), smoother.plan(10_000, 10_000)
+    assert 90 < large.tiles / small.tiles < 110 and large.host_bytes < 2e9
+
+
+def test_warming_up_runs_each_size_without_estimating_anything(card):
+    shapes = []
+    with Smoother("toy", backend=Stand(card(), lambda batch: (shapes.append(batch.shape), batch)[1])) as smoother:
+        smoother.warmup((20, 30), (30, 16))
+    assert shapes == [(1, 3, 20, 30), (1, 3, 30, 16)]
+
+
+def test_lack_of_memory_takes_smaller_tiles_and_says_so(card, caplog):
+    def answer(batch):
+        if max(batch.shape) > 100:
+            raise MemoryError(f"a tile of {batch.shape[3]}x{batch.shape[2]} was too much")
+        return 1 - batch
+
+    given_ = image(300, 200, 3)
+    with Smoother("toy", backend=Stand(card(), answer), tile=256) as smoother:
+        np.testing.assert_array_equal(smoother.run(given_), 255 - given_)
+        assert "too much; going on with tiles of 128" in caplog.text and "tiles of 64" in caplog.text
+        caplog.clear()
+        smoother.run(given_)
+        assert not caplog.text and smoother.plan(300, 200).tile == 64  # it is not tried again
+    with Smoother("toy", backend=Stand(card(), lambda batch: answer(np.zeros((1, 3, 999, 999)))), tile=256) as smoother:
+        with pytest.raises(MemoryError):
+            smoother.run(given_)

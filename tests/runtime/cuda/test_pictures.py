@@ -186,3 +186,46 @@ def test_without_room_the_error_says_how_much_was_wanted(opened, stand_in):
     huge = np.broadcast_to(np.float32(0), (30_000, 30_000, 3))
     with pytest.raises(MemoryError, match="MB"):
         backend.smooth_tiled(huge, huge, 32, 20, "feather")
+
+
+def test_lack_of_memory_halves_the_batch_and_goes_on(opened, caplog, monkeypatch):
+    backend, _ = opened()
+    kind, asked = type(backend._cuda), []
+    allocate = kind.allocate
+
+    def little(self, size):
+        if size > 7_000_000:  # the scratch memory of a tile is 3.1 MB
+            asked.append(size)
+            raise MemoryError(f"expected {size} bytes free")
+        return allocate(self, size)
+
+    monkeypatch.setattr(kind, "allocate", little)
+    image = RANDOM.integers(0, 256, (75, 101, 3), np.uint8)
+    expected, found = smooth_tiled(flip, image, 32, 20), np.empty_like(image)
+    backend.smooth_tiled(image, found, 32, 20, "feather")
+    assert_same(found, expected)
+    assert "going on with 2 tiles at once" in caplog.text and len(asked) == 1
+    backend.smooth_tiled(image, found := np.empty_like(image), 32, 20, "feather")
+    assert_same(found, expected)
+    assert len(asked) == 1  # the larger batch is not tried again
+
+
+def test_where_one_tile_is_too_much_the_tile_is_halved(opened, caplog, monkeypatch):
+    backend, _ = opened()
+    kind = type(backend._cuda)
+    allocate = kind.allocate
+
+    def little(self, size):
+        if size > 4_000_000:  # the scratch memory of the whole picture is 12.6 MB
+            raise MemoryError(f"expected {size} bytes free")
+        return allocate(self, size)
+
+    monkeypatch.setattr(kind, "allocate", little)
+    monkeypatch.setattr("pnen_runtime.smoother.LEAST_TILE", 32)
+    image = RANDOM.integers(0, 256, (60, 70, 3), np.uint8)
+    with Smoother("flip", backend=backend, tile="whole") as smoother:
+        assert smoother.plan(60, 70).tiles == 1
+        found = smoother.run(image)
+        plan = smoother.plan(60, 70)
+    assert "going on with tiles of 35, whose result may differ" in caplog.text and plan.tile == 35 and plan.gpu_bytes
+    assert_same(found, smooth_tiled(flip, image, plan.tile, plan.step))

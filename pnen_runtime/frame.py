@@ -1,13 +1,33 @@
-"""One frame through a backend that takes batches of the host."""
+"""The frames of what a user gives, and one of them through a backend that takes batches of the host."""
 
 from __future__ import annotations
+
+from typing import Any, Protocol
 
 import numpy as np
 
 from .backends import Backend
 from .card import Card
 from .errors import NotFinite
+from .image import may_lie_on_gpu, take_apart
 from .tiles import Blend, Progress, smooth_tiled
+
+
+class OnGpu(Protocol):
+    """An array of another library that may lie on the GPU: of PyTorch, CuPy, JAX, ..."""
+
+    def __dlpack_device__(self) -> Any: ...
+
+
+def take_frames(backend: Backend, image: Any, minimum_side: int) -> Any:
+    """The `Picture` of an image, or the `GpuPicture` of a CUDA array; ImageError as `take_apart` and its like."""
+    if may_lie_on_gpu(image):
+        from .cuda.picture import take_apart_on_gpu
+
+        picture = take_apart_on_gpu(image, getattr(backend, "new_array", None), minimum_side)
+        if picture is not None:
+            return picture
+    return take_apart(image, minimum_side)
 
 
 def smooth_on_host(
