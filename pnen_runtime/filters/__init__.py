@@ -4,9 +4,9 @@
 >>> smooth = filters.l0(picture, strength=0.02)                         # doctest: +SKIP
 
 All three take and give what `Smoother.run` does: a PIL image, path, file object, bytes of a file, or array (H, W),
-(H, W, 1|3|4) or (N, H, W, 3) of uint8, uint16 or floats in [0, 1], of at least 2 pixels a side; the same kind, size and
-type comes back, for a path a PIL image. Grey is filtered as RGB, and its luma comes back; alpha passes through. What is
-fully transparent stays as it is, and its colours have no part in what is seen.
+(H, W, 1|3|4) or (N, H, W, 3) of uint8, uint16 or floats in [0, 1], of at least 2 pixels a side, or a list of them. The
+same kind, size and type comes back, for a path a PIL image. Grey is filtered as RGB, and its luma comes back; alpha
+passes through. What is fully transparent stays as it is, and its colours have no part in what is seen.
 
 `mix`, from 0 to 1, blends the result with the picture; `detail`, from 0 on, adds to the picture so many times what the
 filter takes away. Raises ImageError for a picture that cannot be, UsageError for such a setting, and BackendMissing

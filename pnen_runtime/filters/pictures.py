@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..image import from_batch, full_scale, take_apart
 from ..strength import share_of
+from ..tiles import Progress, of_frames
 from .by_name import filter_values, resolve
 
 
@@ -19,7 +21,7 @@ def filter_picture(
     settings: Mapping[str, Any],
     mix: float = 1.0,
     detail: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Any:
     """The picture, filtered; of the kinds that `Smoother.run` takes, and with its `mix` and `detail`.
 
@@ -27,6 +29,10 @@ def filter_picture(
     that cannot be, UsageError for such a filter, setting or blend, BackendMissing where the filter lacks a package.
     """
     settings, share = resolve(name, settings), share_of(mix, detail)
+    if isinstance(image, (list, tuple)):
+        each = partial(filter_picture, name=name, settings=settings, mix=mix, detail=detail)
+        return [each(one, progress=progress and of_frames(progress, number, len(image)))
+                for number, one in enumerate(image)]  # fmt: skip
     picture = take_apart(image, minimum_side=2)
     count, height, width, _ = picture.shape
     for number, (frame, smooth) in enumerate(zip(picture.frames, picture.smooth, strict=True)):
