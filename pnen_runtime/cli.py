@@ -17,6 +17,7 @@ from .card import Card
 from .commands import say
 from .errors import ImageError, PnenError, UsageError
 from .files import drop_abandoned
+from .filters.command import filtering, list_filters
 from .image import full_scale, read_image, take_apart
 from .info import list_models
 from .jobs import STANDARD, find_jobs, to_be_done
@@ -52,7 +53,7 @@ def parse_strength(_ctx: click.Context, _option: click.Parameter, text: str | No
 def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
     """`--list`."""
     if asked and not ctx.resilient_parsing:
-        for line in list_models().splitlines():
+        for line in [*list_models().splitlines(), *list_filters().splitlines()]:
             say(line)
         ctx.exit()
 
@@ -103,8 +104,9 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
 @click.option("-r", "--recursive", is_flag=True, help="Folders in folders too; OUT becomes the same tree.")
 @click.option("--overwrite", "--force", is_flag=True, help="Make results anew that are there already.")
 @saving
+@filtering
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=print_models,
-              help="List the bundled models and exit.")  # fmt: skip
+              help="List the bundled models and the filters, and exit.")  # fmt: skip
 def smooth(
     sources: tuple[Path, ...],
     target: Path,
@@ -116,6 +118,7 @@ def smooth(
     recursive: bool,
     overwrite: bool,
     saved: Saved,
+    exact: Any,
     **settings: Any,
 ) -> None:
     """Smooth the picture IN, or many pictures and those of folders, and write OUT.
@@ -132,7 +135,7 @@ def smooth(
     saved.for_all(output for _, output in jobs)
     tell = partial(say, err=target == STANDARD)
     failed = []
-    with Smoother(model, **settings) as smoother:
+    with exact or Smoother(model, **settings) as smoother:
         tell(str(smoother.info))
         wanted: dict[str, Any] = {"mix": mix} | ({} if detail is None else {"detail": detail})
         runs = Upscaler(smoother) if "scale" in smoother.card.task else smoother
@@ -148,7 +151,7 @@ def smooth(
             folder.mkdir(parents=True, exist_ok=True)
             drop_abandoned(folder)
         many = len(jobs) > 1
-        with progress_bar("pictures" if many else "tiles") as show:
+        with progress_bar("pictures" if many or exact else "tiles") as show:
             for number, (picture, output) in enumerate(jobs, 1):
                 try:
                     tell(smooth_file(runs, picture, output, wanted, saved, None if many else show))

@@ -38,6 +38,7 @@ class Picture:
     frames: np.ndarray  # (N, H, W, 1|3), the user's values, not copied
     smooth: np.ndarray  # same shape and type, to be filled
     finish: Callable[[], Any]
+    alpha: np.ndarray | None = None  # (N, H, W), of the frames; not copied
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -93,11 +94,11 @@ def _plain(array: np.ndarray) -> np.ndarray:
 def _from_array(array: np.ndarray, minimum_side: int) -> Picture:
     _check_array(array, minimum_side)
     result = np.empty_like(array, subok=False)
-    frames, smooth = _as_frames(array), _as_frames(result)
+    frames, smooth, alpha = _as_frames(array), _as_frames(result), None
     if frames.shape[3] in (2, 4):
-        smooth[..., -1] = frames[..., -1]  # alpha passes through
+        alpha = smooth[..., -1] = frames[..., -1]  # alpha passes through
         frames, smooth = frames[..., :-1], smooth[..., :-1]
-    return Picture(frames, smooth, lambda: result)
+    return Picture(frames, smooth, lambda: result, alpha)
 
 
 def _check_array(array: np.ndarray, minimum_side: int) -> None:
@@ -172,7 +173,7 @@ def _from_pil(image: PIL.Image.Image, minimum_side: int) -> Picture:
         result.info = info
         return result
 
-    return Picture(picture.frames, picture.smooth, finish)
+    return replace(picture, finish=finish)
 
 
 def result_mode(image: PIL.Image.Image) -> str:

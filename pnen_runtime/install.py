@@ -9,8 +9,9 @@ PACKAGES = {
     "rtx": ("tensorrt-rtx", "cuda-python"),
     "deep": ("pyvips[binary]",),
     "pycuda": ("pycuda",),
-    "train": ("torch", "scikit-image", "numba", "tensorboard"),
-    "export": ("torch", "scikit-image", "numba", "tensorboard", "onnx", "onnxscript", "onnxruntime"),
+    "filters": ("numba", "scikit-image"),
+    "train": ("torch", "numba", "scikit-image", "tensorboard"),
+    "export": ("torch", "numba", "scikit-image", "tensorboard", "onnx", "onnxscript", "onnxruntime"),
 }
 
 

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pnen_runtime.encode import check_format
 from pnen_runtime.errors import ImageError, UsageError
 from pnen_runtime.files import write_text
-from pnen_runtime.image import from_batch, full_scale, read_image, take_apart, write_image
+from pnen_runtime.filters.pictures import filter_picture
+from pnen_runtime.image import read_image, write_image
 
-from .filters import ROUNDING, filter_values, libraries, resolve
+from .filters import ROUNDING, libraries, resolve
 from .parallel import Progress, in_parallel
 from .targets import by_stem
 
@@ -79,10 +78,5 @@ def _take_folder(folder: Path, record: dict[str, Any], libraries: dict[str, str]
 
 
 def filter_file(source: Path, target: Path, name: str, settings: Mapping[str, Any]) -> None:
-    """Filter one image. Grey is filtered as RGB and comes back grey, alpha passes through, 16 bits stay 16 bits."""
-    picture = take_apart(read_image(source), minimum_side=2)
-    for frame, out in zip(picture.frames, picture.smooth, strict=True):
-        values = np.broadcast_to(frame / full_scale(frame.dtype), (*frame.shape[:2], 3))
-        smooth = filter_values(values, name, settings)
-        from_batch(smooth.transpose(2, 0, 1)[None], out[None])
-    write_image(target, picture.finish())
+    """Filter one image as `pnen_runtime.filters` does: grey, alpha and 16 bits are kept."""
+    write_image(target, filter_picture(read_image(source), name, settings))

@@ -25,10 +25,10 @@ from paper.command import data_name
 from pnen_runtime.commands import Command, say
 from pnen_runtime.errors import UsageError
 from pnen_runtime.files import replace_when_done, write_text
+from pnen_runtime.filters.weighted_median import opencv
 from pnen_runtime.models import bundled_models
 from pnen_train.commands.options import THERE, pairs_of
 from pnen_train.filters import FILTERS
-from pnen_train.filters.wmf import opencv
 from pnen_train.progress import bar
 from pnen_train.targets import Pair, find_images, load_pairs, spread
 

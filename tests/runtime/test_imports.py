@@ -6,7 +6,8 @@ import pytest
 
 import pnen_runtime
 
-HEAVY = ["torch", "onnx", "onnxruntime", "tensorrt", "tensorrt_rtx", "pycuda", "rich", "pnen_train", "pnen_export"]
+HEAVY = ["torch", "onnx", "onnxruntime", "tensorrt", "tensorrt_rtx", "pycuda", "rich", "numba", "skimage",
+         "pnen_train", "pnen_export"]  # fmt: skip
 PROBE = """
 import json, sys
 import {module}
@@ -15,7 +16,7 @@ print(json.dumps([peak_bytes_so_far(), [name for name in sys.modules if "." not 
 """
 
 
-@pytest.mark.parametrize("module", ["pnen_runtime", "pnen_runtime.cli"])
+@pytest.mark.parametrize("module", ["pnen_runtime", "pnen_runtime.cli", "pnen_runtime.filters"])
 def test_import_is_light_and_loads_no_framework(module):
     # one thread: OpenBLAS reserves a buffer per core
     environment = {"PYTHONPATH": ":".join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}

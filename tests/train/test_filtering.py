@@ -5,12 +5,14 @@ import json
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from pnen_runtime.cli import smooth
 from pnen_runtime.errors import ImageError, UsageError
 from pnen_train import filtering
 from pnen_train.filtering import filter_files
-from pnen_train.filters import FILTERS, filter_image
+from pnen_train.filters import FILTERS, STRENGTH, filter_image
 from pnen_train.targets import find_images
 
 
@@ -41,6 +43,21 @@ def test_every_kind_of_picture_comes_back_as_its_kind(tmp_path, photo, mode):
         expected = filter_image(np.repeat(grey[..., None], 3, 2), "l0", {})[..., 0].astype(int)
         values = np.asarray(result).reshape(40, 48, -1)[..., 0] / (257 if mode == "I;16" else 1)
         assert np.abs(values - expected).max() <= 0.51
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "I;16"])
+@pytest.mark.parametrize("name", FILTERS)
+def test_both_commands_write_the_same_file(tmp_path, photo, name, mode):
+    rgb = Image.fromarray(photo("coffee"))
+    grey = np.asarray(rgb.convert("L"))
+    source = Image.fromarray(grey.astype(np.uint16) * 257) if mode == "I;16" else rgb.convert(mode)
+    if mode == "RGBA":
+        source.putalpha(Image.fromarray(np.where(grey < 100, 0, grey)))
+    source.save(tmp_path / "in.png")
+    filter_files(name, {STRENGTH[name]: 9.0}, [tmp_path / "in.png"], tmp_path / "a.png", folder=False)
+    words = ["--filter", name, "--strength", "9", tmp_path / "in.png", tmp_path / "b.png"]
+    assert CliRunner().invoke(smooth, list(map(str, words))).exit_code == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 def test_a_folder_is_filtered_with_a_note_and_goes_on_where_it_stopped(images, tmp_path, photo, monkeypatch):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pnen_runtime.errors import UsageError
-from pnen_train.filters.l0 import l0_smooth
+from pnen_runtime.filters.l0_gradients import l0_smooth
 from pnen_train.models import build
 from pnen_train.models.grid import Entry, to_pixels
 from pnen_train.models.size import count_macs, depth

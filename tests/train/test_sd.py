@@ -11,8 +11,9 @@ from scipy.sparse.csgraph import laplacian
 from scipy.sparse.linalg import spsolve
 
 from pnen_runtime.errors import UsageError
-from pnen_train.filters import filter_image, resolve, sd
-from pnen_train.filters.sd import FLOOR, TOLERANCE, nearest_image, sd_smooth
+from pnen_runtime.filters import static_dynamic
+from pnen_runtime.filters.static_dynamic import FLOOR, TOLERANCE, nearest_image, sd_smooth
+from pnen_train.filters import filter_image, resolve
 
 LINEAR = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
 DAYLIGHT = np.array([0.950456, 1.0, 1.088754])  # D65
@@ -155,6 +156,6 @@ def test_what_cannot_be_is_refused(monkeypatch):
     image = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
     with pytest.raises(UsageError, match="expected at least 1 step, got 0"):
         filter_image(image, "sd", {"steps": 0})
-    monkeypatch.setattr(sd, "ROUNDS", 5)
+    monkeypatch.setattr(static_dynamic, "ROUNDS", 5)
     with pytest.raises(UsageError, match="not solved in 5 rounds; take a smaller strength"):
         filter_image(image, "sd", {"strength": 1e4})

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.restoration import denoise_bilateral, denoise_tv_chambolle
 
-from pnen_train.filters.wmf import ALONE, opencv
+from pnen_runtime.filters.weighted_median import ALONE, opencv
 from pnen_train.metrics import levels
 
 Picture = NDArray[np.uint8]  # (H, W, 3)

@@ -11,7 +11,7 @@ from time import process_time
 
 from paper.memory import resident
 
-from pnen_train.filters.wmf import opencv
+from pnen_runtime.filters.weighted_median import opencv
 from pnen_train.metrics import psnr
 from pnen_train.targets import Pair
 

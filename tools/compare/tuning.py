@@ -13,9 +13,9 @@ import numpy as np
 
 from pnen_runtime.errors import UsageError
 from pnen_runtime.files import write_text
+from pnen_runtime.filters.weighted_median import opencv
 from pnen_runtime.image import read_rgb
 from pnen_train.filters import VERSIONS
-from pnen_train.filters.wmf import opencv
 from pnen_train.metrics import psnr
 from pnen_train.prepare import reduced
 from pnen_train.targets import SMALLEST, Maker, Pair

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from skimage.restoration import denoise_nl_means
 
+from pnen_runtime.filters.weighted_median import opencv
 from pnen_runtime.noise import estimate_sigma
-from pnen_train.filters.wmf import opencv
 from pnen_train.metrics import levels
 from pnen_train.progress import bar
 from pnen_train.study import TileScore

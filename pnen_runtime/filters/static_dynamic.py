@@ -1,9 +1,9 @@
 """Smoothing by static and dynamic guidance (Ham, Cho, Ponce 2017): flat where both input and result are nearly so."""
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
-from skimage.color import rgb2lab
+
+from .extra import from_extra
 
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))  # (down, right): half of the eight, each edge once
 FLOOR = 1e-5  # of both factors of an edge's weight, as in the authors' code
@@ -45,7 +45,7 @@ def sd_smooth(
 
 def edge_factors(image: NDArray[np.float64], sharpness: float) -> NDArray[np.float64]:
     """How alike neighbours are, floor to 1 + floor: (H, W, C) → (4, H, W), an edge at its upper end; 0 for no edge."""
-    colours = rgb2lab(image) if image.shape[2] == 3 else image
+    colours = from_extra("skimage.color").rgb2lab(image) if image.shape[2] == 3 else image
     squares = np.full((len(NEIGHBOURS), *image.shape[:2]), np.nan)
     for (down, right), square in zip(NEIGHBOURS, squares, strict=True):
         upper = np.s_[: -down or None, max(0, -right) : -right if right > 0 else None]
@@ -66,45 +66,10 @@ def nearest_image(
     """
     edges = np.pad(edges, ((0, 0), (1, 1), (1, 1)))
     diagonal = 1 + sum(edge + np.roll(edge, shift, (0, 1)) for edge, shift in zip(edges, NEIGHBOURS, strict=True))
-    solved = np.empty_like(image)
+    solve, solved = from_extra(".compiled").solve, np.empty_like(image)
     for channel in range(image.shape[2]):
         wanted, found = (np.pad(values[..., channel], 1) for values in (image, start))
-        if not _solve(edges, diagonal, wanted, found, TOLERANCE, ROUNDS):
+        if not solve(edges, diagonal, wanted, found, TOLERANCE, ROUNDS):
             raise ValueError(f"the linear system was not solved in {ROUNDS} rounds; take a smaller strength")
         solved[..., channel] = found[1:-1, 1:-1]
     return solved
-
-
-@numba.njit(nogil=True, fastmath=True)
-def _solve(edges, diagonal, wanted, found, tolerance, rounds):  # (H + 2, W + 2), their borders zero; True where solved
-    product, direction, share = np.zeros_like(wanted), np.zeros_like(wanted), 1 / diagonal
-    _multiply(edges, diagonal, found, product)
-    residual, energy = wanted - product, 1.0
-    rests, shares = residual.ravel(), share.ravel()  # views
-    for _ in range(rounds):
-        before, energy, largest = energy, 0.0, 0.0
-        for i in range(rests.size):
-            energy += rests[i] ** 2 * shares[i]
-            largest = max(largest, abs(rests[i]))
-        if largest <= tolerance:
-            return True
-        direction[:] = share * residual + energy / before * direction
-        length = energy / _multiply(edges, diagonal, direction, product)
-        found += length * direction
-        residual -= length * product
-    return False
-
-
-@numba.njit(nogil=True, fastmath=True)
-def _multiply(edges, diagonal, values, product):  # the system's matrix times the values; returns values · product
-    total = 0.0
-    across, along, falling, rising = edges
-    for y in range(1, values.shape[0] - 1):
-        for x in range(1, values.shape[1] - 1):
-            drawn = across[y, x] * values[y, x + 1] + across[y, x - 1] * values[y, x - 1]
-            drawn += along[y, x] * values[y + 1, x] + along[y - 1, x] * values[y - 1, x]
-            drawn += falling[y, x] * values[y + 1, x + 1] + falling[y - 1, x - 1] * values[y - 1, x - 1]
-            drawn += rising[y, x] * values[y + 1, x - 1] + rising[y - 1, x + 1] * values[y - 1, x + 1]
-            product[y, x] = diagonal[y, x] * values[y, x] - drawn
-            total += values[y, x] * product[y, x]
-    return total

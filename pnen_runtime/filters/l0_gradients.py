@@ -1,6 +1,6 @@
 """Smoothing by L0 gradient minimisation (Xu, Lu, Xu, Jia 2011): few gradients survive, and those keep their height."""
 
-from importlib import import_module
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -41,8 +41,8 @@ def l0_smooth(image: Array, strength: float = 0.02, kappa: float = 2.0) -> Array
 
 
 def _namespace(array: Array) -> ModuleType:
-    """The package whose functions take this array: filtering arrays must not need torch."""
-    return np if isinstance(array, np.ndarray) else import_module("torch")
+    """The package whose functions take this array; a tensor's own is loaded already, and arrays need none."""
+    return np if isinstance(array, np.ndarray) else sys.modules["torch"]
 
 
 def sparse_gradients(planes: Array, threshold: float) -> tuple[Array, Array]:

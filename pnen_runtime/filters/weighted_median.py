@@ -3,11 +3,11 @@
 from threading import Lock
 from typing import Any, Literal
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from pnen_runtime.errors import BackendMissing
+from ..errors import BackendMissing
+from .extra import from_extra
 
 ONE = 1 << 40  # the weight of an equal colour: weights are whole numbers, so their sums are exact in any order
 ALONE = Lock()  # OpenCV draws random numbers that all threads share; alone and from one seed it repeats itself
@@ -41,38 +41,13 @@ def wmf_smooth(
     levels = np.rint(np.clip(np.asarray(image) * 255.0, 0, 255)).astype(np.uint8)
     if backend == "opencv":
         return _opencv_medians(levels, radius, sigma) / 255
-    return _medians(levels, radius, weights(sigma)) / 255
+    return from_extra(".compiled").medians(levels, radius, weights(sigma)) / 255
 
 
 def weights(sigma: float) -> NDArray[np.int64]:
     """The weight of every squared distance between two RGB colours, in units of 1/ONE."""
     squares = np.arange(3 * 255**2 + 1)
     return np.rint(np.exp(-squares / (2 * sigma**2)) * ONE).astype(np.int64)
-
-
-@numba.njit(nogil=True)
-def _medians(image, radius, weights):  # one histogram of weights per pixel and channel
-    height, width, channels = image.shape
-    medians = np.empty_like(image)
-    histogram = np.zeros((channels, 256), np.int64)
-    for y in range(height):
-        for x in range(width):
-            histogram[:], total = 0, 0
-            for j in range(max(y - radius, 0), min(y + radius + 1, height)):
-                for i in range(max(x - radius, 0), min(x + radius + 1, width)):
-                    square = 0
-                    for c in range(channels):
-                        square += (int(image[j, i, c]) - int(image[y, x, c])) ** 2
-                    total += weights[square]
-                    for c in range(channels):
-                        histogram[c, image[j, i, c]] += weights[square]
-            for c in range(channels):
-                level, reached = 0, histogram[c, 0]
-                while 2 * reached < total:
-                    level += 1
-                    reached += histogram[c, level]
-                medians[y, x, c] = level
-    return medians
 
 
 def _opencv_medians(levels: NDArray[np.uint8], radius: int, sigma: float) -> NDArray[np.uint8]:
