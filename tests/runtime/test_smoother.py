@@ -245,6 +245,6 @@ def test_lack_of_memory_takes_smaller_tiles_and_says_so(card, caplog):
         caplog.clear()
         smoother.run(given_)
         assert not caplog.text and smoother.plan(300, 200).tile == 64  # it is not tried again
-    with Smoother("toy", backend=Stand(card(), lambda batch: answer(np.zeros((1, 3, 999, 999)))), tile=256) as smoother:
-        with pytest.raises(MemoryError):
-            smoother.run(given_)
+    never = Stand(card(), lambda batch: answer(np.zeros((1, 3, 999, 999))))
+    with Smoother("toy", backend=never, tile=256) as smoother, pytest.raises(MemoryError):
+        smoother.run(given_)
