@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
+from .alpha import seen
 from .backends import Backend, open_backend
 from .errors import EngineError, ImageError, NotFinite, PnenError, UsageError
 from .forecast import Forecast, forecast, tile_pixels
@@ -170,14 +171,14 @@ class Smoother:
             raise PnenError(f"the smoother of {self._name} is closed; make a new one")
         share = share_of(mix, detail)
         picture = take_frames(backend, image, self.card.minimum_side)
-        count, height, width, given = picture.shape
-        if given > self.card.channels:
-            raise ImageError(f"expected a grey image for this network, got {given} channels; convert it first")
+        count, height, width, channels = picture.shape
+        if channels > self.card.channels:
+            raise ImageError(f"expected a grey image for this network, got {channels} channels; convert it first")
         on_gpu = not isinstance(picture.frames, np.ndarray)
         wanted: Any = map_on_gpu(self.card, strength, height, width, on_gpu)
         if wanted is None:
             wanted = wanted_strength(self.card, strength, height, width, picture.frames)
-        for number, (frame, smooth) in enumerate(zip(picture.frames, picture.smooth, strict=True)):
+        for number, (frame, smooth) in enumerate(seen(picture)):
             show = progress and of_frames(progress, number, count)
             self._smooth_frame(backend, frame, smooth, strength=wanted, mix=share, progress=show)
         return picture.finish()
@@ -186,8 +187,8 @@ class Smoother:
         """In the largest tiles that memory has room for."""
         height, width = frame.shape[:2]
         run = getattr(backend, "smooth_tiled", None) or partial(smooth_on_host, backend, self.card)
-        plan = self._plan(height, width)
         while True:
+            plan = self._plan(height, width)
             began = time.perf_counter()
             try:
                 run(frame, smooth, plan.tile, plan.step, self._blend, **wanted)
@@ -202,7 +203,6 @@ class Smoother:
                     raise
                 log.warning("%s; going on with tiles of %d, whose result may differ", error, smaller)
                 self._tile, self._step = smaller, None
-                plan = self._plan(height, width)
 
     def plan(self, height: int, width: int) -> Forecast:
         """What a picture of this size will take: tiles, an upper estimate of memory, and, after a first run, time."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from .alpha import without_hidden
 from .bicubic import enlarge
 from .errors import UsageError
 from .image import from_batch, full_scale, take_apart
@@ -101,6 +102,8 @@ class Upscaler:
         """(H, W, C) → (scale·H, scale·W, C) of the same type; the channels are Y, RGB, or either and alpha."""
         values = frame.astype(np.float64) / full_scale(frame.dtype)
         colour = values.shape[2] > 2
+        if values.shape[2] in (2, 4):
+            values[..., :-1] = without_hidden(values[..., :-1], values[..., -1] > 0)
         if colour:
             values[..., :3] = to_ycbcr(values[..., :3])
         large = enlarge(values, self.scale)

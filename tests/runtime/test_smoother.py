@@ -55,7 +55,8 @@ def test_alpha_is_not_inverted_and_paths_give_pil_images(model, tmp_path):
         for given_as in (tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(picture)):
             back = smoother.run(given_as)
             assert isinstance(back, Image.Image)
-            np.testing.assert_array_equal(np.asarray(back)[..., :3], 255 - picture[..., :3])
+            seen = picture[..., 3] > 0
+            np.testing.assert_array_equal(np.asarray(back)[seen][:, :3], 255 - picture[seen][:, :3])
             np.testing.assert_array_equal(np.asarray(back)[..., 3], picture[..., 3])
 
 
@@ -248,3 +249,23 @@ def test_lack_of_memory_takes_smaller_tiles_and_says_so(card, caplog):
     never = Stand(card(), lambda batch: answer(np.zeros((1, 3, 999, 999))))
     with Smoother("toy", backend=never, tile=256) as smoother, pytest.raises(MemoryError):
         smoother.run(given_)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_colours_that_nobody_sees_reach_nothing_that_is_seen(card, kind):
+    def blurred(batch):
+        return (batch + np.roll(batch, 5, 2) + np.roll(batch, 5, 3)) / 3
+
+    rng, clear = np.random.default_rng(0), np.zeros((40, 48), bool)
+    clear[:13], clear[20:27, 5:30] = True, True
+    photo, results = image(40, 48, 3), []
+    for hidden in (0, 255, rng.integers(0, 256, photo.shape, np.uint8)):
+        colours = np.where(clear[..., None], hidden, photo)
+        given_ = np.dstack([colours, np.where(clear, 0, 200)]).astype("uint8")
+        given_ = given_ if kind == "uint8" else (given_ / 255).astype(kind)
+        with Smoother("toy", backend=Stand(card(), blurred)) as smoother:
+            results.append(smoother.run(given_))
+        np.testing.assert_array_equal(results[-1][clear], given_[clear])  # and is as it was
+    for found in results[1:]:
+        np.testing.assert_array_equal(found[~clear], results[0][~clear])
+    assert (results[0][~clear][:, :3] != photo[~clear]).any()

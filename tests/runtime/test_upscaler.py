@@ -116,3 +116,16 @@ def test_known_colours_have_their_known_luma_and_chroma():
              (0, 0, 1): (40.966, 240, 109.786)}  # fmt: skip
     for colour, expected in known.items():
         np.testing.assert_allclose(255 * to_ycbcr(np.array(colour)), expected, atol=1e-9)
+
+
+def test_colours_that_nobody_sees_reach_nothing_that_is_seen(card):
+    clear = np.zeros((20, 24), bool)
+    clear[:7], clear[12:15, 3:20] = True, True
+    photo, results = smooth_colours(20, 24, 3), []
+    for hidden in (0, 255):
+        given_ = np.dstack([np.where(clear[..., None], hidden, photo), np.where(clear, 0, 255)]).astype(np.uint8)
+        results.append(Upscaler("toy", backend=Stand(card, lambda batch: batch)).run(given_))
+    np.testing.assert_array_equal(*results)
+    opaque = results[0][..., 3] == 255
+    plain = Upscaler("toy", backend=Stand(card, lambda batch: batch)).run(photo)
+    assert np.abs(results[0][opaque][:, :3].astype(int) - plain[opaque]).max() < 40
