@@ -29,6 +29,7 @@ from .smoother import MEMORY_MB, Smoother
 from .strength import estimates, from_mask, wanted_strength
 from .tiles import Progress
 from .upscaler import Upscaler
+from .video_file import is_video
 
 
 def parse_tile(text: str) -> int | Literal["whole"]:
@@ -131,6 +132,8 @@ def smooth(
     """
     take_any_size()
     single = len(sources) == 1 and not sources[0].is_dir()
+    if saved.raw and (sources, target) != ((STANDARD,), STANDARD):
+        raise UsageError("--raw takes frames from standard input to standard output; give - - as IN and OUT")
     jobs = to_be_done(find_jobs(sources, target, recursive=recursive, suffix=saved.suffix), single, overwrite)
     saved.for_all(output for _, output in jobs)
     tell = partial(say, err=target == STANDARD)
@@ -151,7 +154,8 @@ def smooth(
             folder.mkdir(parents=True, exist_ok=True)
             drop_abandoned(folder)
         many = len(jobs) > 1
-        with progress_bar("pictures" if many or exact else "tiles") as show:
+        film = saved.raw or any(is_video(picture) for picture, _ in jobs)
+        with progress_bar("pictures" if many or (exact and not film) else "frames" if film else "tiles") as show:
             for number, (picture, output) in enumerate(jobs, 1):
                 try:
                     tell(smooth_file(runs, picture, output, wanted, saved, None if many else show))

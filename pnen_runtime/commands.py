@@ -6,6 +6,7 @@ import errno
 import logging
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -51,6 +52,29 @@ class Plain(logging.StreamHandler[Any]):
 
     def emit(self, record: logging.LogRecord) -> None:
         say(record.getMessage(), err=True)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM as an interrupt, so that what is half done is taken away."""
+
+    number = signal.SIGTERM
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end a block as Ctrl-C does; outside the main thread, where Python allows no handler, nothing."""
+
+    def end(_number: int, _frame: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ PACKAGES = {
     "rtx": ("tensorrt-rtx", "cuda-python"),
     "deep": ("pyvips[binary]",),
     "pycuda": ("pycuda",),
+    "video": ("av",),
     "filters": ("numba", "scikit-image"),
     "train": ("torch", "numba", "scikit-image", "tensorboard"),
     "export": ("torch", "numba", "scikit-image", "tensorboard", "onnx", "onnxscript", "onnxruntime"),

@@ -10,6 +10,8 @@ from .commands import say
 from .encode import check_format
 from .errors import ImageError, UsageError
 from .photo import SUFFIXES
+from .video_file import SUFFIXES as VIDEOS
+from .video_file import check_video_name, is_video
 
 Job = tuple[Path, Path]  # a picture, and the file to write
 STANDARD = Path("-")  # as IN standard input, as OUT standard output
@@ -58,8 +60,12 @@ def _single(source: Path, target: Path, suffix: str | None) -> Job:
     if not target.is_dir() and suffix and target.suffix.lower() != suffix:
         raise UsageError(f"{target} does not end in {suffix}, as --format says; leave one of the two out")
     output = target / source.with_suffix(suffix or source.suffix).name if target.is_dir() else target
+    if is_video(output) and not is_video(source):
+        raise UsageError(f"expected a video for {output}, by its name ({', '.join(VIDEOS)}), got {source}")
     try:
-        check_format(output)  # the suffix alone: what the format holds is asked of the picture
+        (check_video_name if is_video(source) else check_format)(
+            output
+        )  # the suffix alone: what the format holds is asked of the picture
     except ImageError as error:
         raise UsageError(str(error)) from None
     return source, output
@@ -76,7 +82,8 @@ def _pictures(folder: Path, target: Path, recursive: bool) -> Iterator[Path]:
         elif file.is_file() and file.suffix.lower() in SUFFIXES:
             yield file
         else:
-            say(f"skipped {file}: {'a folder (--recursive takes it)' if file.is_dir() else 'not a picture'}", err=True)
+            what = "a folder (--recursive takes it)" if file.is_dir() else "not a picture"
+            say(f"skipped {file}: {'a video; name it to take it' if is_video(file) else what}", err=True)
 
 
 def to_be_done(jobs: Sequence[Job], single: bool, overwrite: bool) -> list[Job]:

@@ -1,4 +1,4 @@
-"""One picture from its file through a network into the file of its result."""
+"""One picture (or video) from its file through a network into the file of its result."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from .smoother import Smoother
 from .strength import estimated
 from .tiles import Progress, of_frames
 from .upscaler import Upscaler
+from .video import video_line
+from .video_file import is_video
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -42,6 +44,8 @@ def smooth_file(
     """Smooth one file; the line to say about it."""
     began = time.perf_counter()
     try:
+        if saved.raw or is_video(picture):
+            return video_line(smoother, picture, output, wanted, saved, progress)
         deep = DeepPicture.read(picture) if picture != STANDARD else None
         if deep is not None and deep.fits(output):
             wanted, told = _settled(smoother, deep.pixels, wanted)

@@ -18,6 +18,7 @@ from .errors import ImageError
 from .files import write_bytes
 from .install import pip_install
 from .metadata import gather
+from .video_file import is_video
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -68,6 +69,7 @@ def read_frames(file: File, kind: str | None = None) -> list[PIL.Image.Image]:
             return [_frame(path, image, number) for number in range(count)]
     except UnidentifiedImageError:
         hint = "; convert it to .jpg or .png first" if path.suffix.lower() in (".heic", ".heif") else ""
+        hint = "; videos go through pnen-smooth and pnen_runtime.video.smooth_video" if is_video(path) else hint
         raise ImageError(f"{path}: expected an image, got something else or a broken header{hint}") from None
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: {error}; set PIL.Image.MAX_IMAGE_PIXELS = None to take it all the same") from error

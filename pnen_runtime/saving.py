@@ -1,4 +1,4 @@
-"""The options of commands that write pictures: in which format, and how faithfully."""
+"""The options of commands that write pictures and videos: in which format, and how faithfully."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 
 from .encode import FORMATS, WITH_QUALITY, check_format
 from .errors import UsageError
+from .video_file import is_video
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,11 @@ class Saved:
     suffix: str | None = None  # of the format; by default that of the name
     quality: int | None = None  # 1 to 100; by default what nobody sees
     strip: bool = False  # leave metadata out
+    raw: tuple[int, int] | None = None  # width and height of raw video frames
 
     def for_all(self, names: Iterable[Path]) -> None:
         """UsageError where a quality is asked for and no result has one."""
-        kinds = {check_format(name).name for name in names if name.suffix}
+        kinds = {check_format(name).name for name in names if name.suffix and not is_video(name)}
         if self.quality is not None and kinds and not kinds & WITH_QUALITY.keys():
             raise UsageError(f"expected --quality with {', '.join(WITH_QUALITY)}, got {' and '.join(sorted(kinds))}, "
                              "which loses nothing; leave it out, or choose another --format")  # fmt: skip
@@ -34,18 +36,32 @@ class Saved:
         return self.quality if check_format(name).name in WITH_QUALITY else None
 
 
+def parse_size(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    """`--raw`: WIDTHxHEIGHT."""
+    if text is None:
+        return None
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise click.BadParameter(f"expected the frames' size, such as 640x480, got {text!r}")
+    return int(width), int(height)
+
+
 def saving(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--format`, `--quality` and `--strip`; the command gets them together as `saved`."""
+    """Add `--format`, `--quality`, `--strip` and `--raw`; the command gets them together as `saved`."""
 
     @click.option("--format", "suffix", metavar="NAME", type=click.Choice([name[1:] for name in FORMATS]), help="Of "
                   "results in a folder, or on standard output (there PNG by default): png, webp, tif, ...  [default: "
                   "the picture's own]")  # fmt: skip
-    @click.option("--quality", metavar="1..100", type=click.IntRange(1, 100), help=f"Of {', '.join(WITH_QUALITY)}.  "
-                  "[default: JPEG 95, AVIF 95, WebP without loss]")  # fmt: skip
+    @click.option("--quality", metavar="1..100", type=click.IntRange(1, 100), help=f"Of {', '.join(WITH_QUALITY)} "
+                  "and videos.  [default: JPEG 95, AVIF 95, WebP without loss, videos 70]")  # fmt: skip
     @click.option("--strip", is_flag=True, help="Leave EXIF data, XMP, text and resolution out, and the profile: "
                   "colours become sRGB.")  # fmt: skip
+    @click.option("--raw", metavar="WIDTHxHEIGHT", callback=parse_size, help="Take raw RGB24 frames of a video from "
+                  "standard input to standard output: IN and OUT are -.")  # fmt: skip
     @wraps(command)
-    def with_all(*, suffix: str | None, quality: int | None, strip: bool, **others: Any) -> Any:
-        return command(saved=Saved(suffix and f".{suffix}", quality, strip), **others)
+    def with_all(
+        *, suffix: str | None, quality: int | None, strip: bool, raw: tuple[int, int] | None, **others: Any
+    ) -> Any:
+        return command(saved=Saved(suffix and f".{suffix}", quality, strip, raw), **others)
 
     return with_all
