@@ -52,6 +52,10 @@ def find_jobs(
 
 def _single(source: Path, target: Path, suffix: str | None) -> Job:
     if target == STANDARD:
+        if is_video(source):
+            raise UsageError(
+                f"{source} is a video, which is written to a file, not to standard output; name one as OUT"
+            )
         return source, target
     if not target.is_dir() and not target.parent.is_dir():
         raise UsageError(f"{target.parent} is no folder; make it, or choose another OUT")

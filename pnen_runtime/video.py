@@ -127,9 +127,9 @@ def smooth_video(
         total = old.frames or int((given.duration or 0) / 1e6 * (old.average_rate or 0))
         done, last = 0, None
         for packet in damage.watched(given, old):
-            if packet.stream_index != old.index:
-                if copies.get(packet.stream_index) is not None and packet.size:
-                    packet.stream = copies[packet.stream_index]
+            if packet.stream.index != old.index:
+                if copies.get(packet.stream.index) is not None and packet.size:
+                    packet.stream = copies[packet.stream.index]
                     written.mux(packet)
                 continue
             for frame in damage.decoded(packet):

@@ -114,6 +114,8 @@ def add_pictures(written: OutputContainer, given: VideoStream, first: Any, colou
     stream.time_base = stream.codec_context.time_base = given.time_base
     stream.color_range, stream.colorspace = colours.tagged_range, colours.tagged_matrix
     stream.color_primaries, stream.color_trc = first.color_primaries, first.color_trc
+    if stream.pix_fmt not in [taken.name for taken in stream.codec_context.codec.video_formats]:
+        raise ImageError(f"{stream.name} does not keep the film's 10 bits ({stream.pix_fmt}); write .mkv or .mp4")
     aspect = given.sample_aspect_ratio
     if aspect and aspect != 1:
         if webm:
@@ -171,7 +173,7 @@ class Damage:
         try:
             for packet in packets:
                 if packet.size:
-                    self._packets += packet.stream_index == pictures.index
+                    self._packets += packet.stream.index == pictures.index
                     begin = packet.pts if packet.pts is not None else packet.dts or 0
                     self._end = max(self._end, float((begin + (packet.duration or 0)) * packet.time_base))
                     if packet.is_corrupt:
