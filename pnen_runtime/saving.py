@@ -25,8 +25,11 @@ class Saved:
     raw: tuple[int, int] | None = None  # width and height of raw video frames
 
     def for_all(self, names: Iterable[Path]) -> None:
-        """UsageError where a quality is asked for and no result has one."""
-        kinds = {check_format(name).name for name in names if name.suffix and not is_video(name)}
+        """UsageError where a quality is asked for and no result has one, or videos are to be stripped."""
+        named = [name for name in names if name.suffix]
+        if self.strip and any(map(is_video, named)):
+            raise UsageError("expected --strip with pictures alone, got a video, whose metadata are kept; leave it out")
+        kinds = {check_format(name).name for name in named if not is_video(name)}
         if self.quality is not None and kinds and not kinds & WITH_QUALITY.keys():
             raise UsageError(f"expected --quality with {', '.join(WITH_QUALITY)}, got {' and '.join(sorted(kinds))}, "
                              "which loses nothing; leave it out, or choose another --format")  # fmt: skip

@@ -129,6 +129,8 @@ def add_copy(written: OutputContainer, given: Any) -> Any:
     """A stream whose packets are copied; None, with a line in the log, where the container does not take it."""
     av = pyav()
     try:  # by itself: a stream cannot be taken back
+        if given.disposition & av.stream.Disposition.attached_pic and written.format.name != "mp4":
+            raise ValueError("a cover picture")  # of which others write nothing, or a film of one frame
         with av.open(io.BytesIO(), "w", format=written.format.name.split(",")[0]) as trial:
             trial.add_stream_from_template(given, opaque=True)
             trial.start_encoding()

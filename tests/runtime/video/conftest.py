@@ -59,13 +59,13 @@ def clip(tmp_path):
 
     def make(name="in.mp4", frames=16, *, codec="libx264", pix_fmt="yuv420p", matrix=1, range_=LIMITED, times=None,
              sound="aac", subtitle=None, turn=0, aspect=None, options=None, tag=True, trc=1, container=None,
-             **size):  # fmt: skip
+             clock=12800, **size):  # fmt: skip
         path = tmp_path / name
         with av.open(str(path), "w", container_options=container) as file:
             video = file.add_stream(codec, rate=25, options=options or {"crf": "4", "bf": "2", "g": "8"})
             first = picture(0, **size)
             video.height, video.width, video.pix_fmt = *first.shape[:2], pix_fmt
-            video.time_base = video.codec_context.time_base = Fraction(1, 12800)
+            video.time_base = video.codec_context.time_base = Fraction(1, clock)
             if tag:
                 video.colorspace, video.color_range, video.color_primaries, video.color_trc = matrix, range_, 1, trc
             if aspect:
@@ -81,8 +81,8 @@ def clip(tmp_path):
             words = subtitle and file.add_mux_stream(subtitle)
             for number in range(frames):
                 frame = a_frame(number, pix_fmt, matrix, range_, **size)
-                frame.pts = times[number] if times else 512 * number
-                frame.time_base = Fraction(1, 12800)
+                frame.pts = times[number] if times else clock // 25 * number
+                frame.time_base = Fraction(1, clock)
                 file.mux(video.encode(frame))
             file.mux(video.encode(None))
             for number in range(frames * 2 if tone else 0):

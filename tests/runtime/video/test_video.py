@@ -165,8 +165,8 @@ def test_odd_sizes_and_interlaced_films(clip, run, toy, tmp_path, caplog, look):
     assert run(lines, tmp_path / "out.mp4").exit_code == 0 and "it is interlaced" in caplog.text
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
-def test_a_cover_is_not_the_film(clip, toy, tmp_path, look, suffix):
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_a_cover_is_not_the_film(clip, toy, tmp_path, caplog, suffix):
     source, both = clip(frames=4), tmp_path / "cover.mp4"
     with av.open(str(source)) as old, av.open(str(both), "w") as new:
         cover = new.add_stream("mjpeg", rate=1)
@@ -183,4 +183,37 @@ def test_a_cover_is_not_the_film(clip, toy, tmp_path, look, suffix):
     assert (film.width, film.frames) == (WIDE, 4)
     with av.open(str(both)) as old, av.open(str(tmp_path / ("out" + suffix))) as new:
         names = [sorted(stream.codec_context.name for stream in file.streams.video) for file in (old, new)]
-    assert names == [["h264", "mjpeg"]] * 2
+    assert names == [["h264", "mjpeg"], ["h264", "mjpeg"] if suffix == ".mp4" else ["h264"]]
+    assert ("left out the video stream 1 (mjpeg)" in caplog.text) == (suffix != ".mp4")
+
+
+def test_fonts_of_subtitles_are_kept(clip, toy, tmp_path, caplog):
+    source, font = clip(frames=4), tmp_path / "font.mkv"
+    with av.open(str(source)) as old, av.open(str(font), "w") as new:
+        kept = add_copy(new, old.streams.video[0])
+        new.add_attachment("Letters.ttf", "application/x-truetype-font", b"letters")
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.stream = kept
+                new.mux(packet)
+    smooth_video(toy, font, tmp_path / "out.mkv")
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        assert [(part.name, part.data) for part in file.streams.attachments] == [("Letters.ttf", b"letters")]
+    assert not caplog.text
+    smooth_video(toy, font, tmp_path / "out.mp4")
+    assert "left out the attachment stream 1 (Letters.ttf), which mp4 does not take" in caplog.text
+
+
+@pytest.mark.parametrize(("name", "codec", "sound"), [
+    ("in.avi", "mpeg4", "mp3"), ("in.ts", "mpeg2video", "aac"), ("in.flv", "libx264", "aac"),
+    ("in.mpg", "mpeg2video", "mp2"),
+])  # fmt: skip
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_other_containers_are_read(clip, run, tmp_path, look, name, codec, sound, suffix):
+    source = clip(name, codec=codec, sound=sound, options={"qmax": "3", "g": "8"}, clock=25)
+    done = run(source, tmp_path / ("out" + suffix))
+    assert done.exit_code == 0, done.output
+    old, new = look.times(source), look.times(tmp_path / ("out" + suffix))
+    assert len(new) == len(old) == 16
+    np.testing.assert_allclose(np.diff(np.array(new, float)), np.diff(np.array(old, float)), atol=0.0011)
+    assert len(look.packets(tmp_path / ("out" + suffix), "audio")) == len(look.packets(source, "audio"))

@@ -73,6 +73,21 @@ def test_a_playlist_opens_nothing_else(clip, run, tmp_path, kind):
     assert not (tmp_path / "out.mp4").exists()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="limits as POSIX has them")
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_disk_that_takes_no_more_leaves_nothing(clip, model, tmp_path, suffix):
+    source, target = clip(frames=32), tmp_path / ("out" + suffix)
+    script = (
+        "import resource\nfrom pnen_runtime import cli\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\ncli.smooth()\n"
+    )
+    words = [sys.executable, "-c", script, source, target, "-m", model("identity"), "--threads", "1"]
+    done = subprocess.run([*map(str, words)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and str(target) in done.stderr, done
+    assert "File too large" in done.stderr
+    assert {file.name for file in tmp_path.iterdir()} == {"in.mp4", "identity.onnx"}
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_leaves_nothing(clip, model, tmp_path, number, code):
     source, target = clip(frames=32), tmp_path / "out.mp4"
@@ -110,6 +125,7 @@ def test_names_that_do_not_fit_are_told(clip, run, tmp_path, toy):
         ((source, tmp_path / "out.mp4", "--raw", "8x8"), "give - - as IN and OUT"),
         (("-", "-", "--raw", "8by8"), "expected the frames' size, such as 640x480, got '8by8'"),
         ((source, source), "would be overwritten"),
+        ((source, tmp_path / "out.mp4", "--strip"), "expected --strip with pictures alone, got a video"),
     ):
         done = run(*words, input=b"")
         assert done.exit_code in (1, 2) and line in done.stderr and done.stderr.count("\n") == 1, (words, done.output)
