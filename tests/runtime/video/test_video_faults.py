@@ -32,6 +32,12 @@ def test_damage_is_said(clip, run, tmp_path, look):
     assert done.exit_code == 1 and done.stderr.count("\n") == 1 and not (tmp_path / "none.mp4").exists()
 
 
+@pytest.mark.parametrize("flags", ["frag_keyframe+empty_moov", "frag_keyframe+default_base_moof", "faststart"])
+def test_whole_films_are_not_called_cut(clip, run, tmp_path, flags):
+    done = run(clip(frames=32, container={"movflags": flags}), tmp_path / "out.mp4")
+    assert done.exit_code == 0 and "32 frames" in done.stdout, done.output
+
+
 def test_a_cut_matroska_is_said(clip, run, tmp_path):
     whole = clip("in.mkv", frames=32)
     source = tmp_path / "cut.mkv"
