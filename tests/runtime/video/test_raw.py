@@ -47,3 +47,10 @@ def test_raw_frames_in_a_program(toy):
     out = io.BytesIO()
     film = smooth_raw(toy, 40, 32, io.BytesIO(bytes(2 * 3840)), out)
     assert film.frames == 2 and out.getvalue() == bytes(2 * 3840)
+
+
+def test_a_classical_filter_takes_frames_too():
+    command = [sys.executable, "-m", "pnen_runtime", "--raw", "40x32", "-", "-", "--filter", "l0", "--mix", "0"]
+    frames = bytes(range(256)) * 30
+    done = subprocess.run(command, cwd=ROOT, input=frames, capture_output=True)
+    assert done.returncode == 0 and done.stdout == frames and b"2 frames of 40x32" in done.stderr, done.stderr
