@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 import numpy as np
+from click.shell_completion import CompletionItem
 
 from .backends import BACKENDS
 from .card import Card
@@ -20,16 +18,20 @@ from .files import drop_abandoned
 from .filters.command import filtering, list_filters
 from .image import full_scale, read_image, take_apart
 from .info import list_models
-from .jobs import STANDARD, find_jobs, to_be_done
+from .jobs import STANDARD, find_jobs, in_and_out, to_be_done
+from .models import bundled_models
 from .one_picture import smooth_file
 from .other_commands import WithOthers
 from .photo import take_any_size
+from .repeated import Repeated
 from .saving import Saved, saving
 from .smoother import MEMORY_MB, Smoother
 from .strength import estimates, from_mask, wanted_strength
-from .tiles import Progress
+from .telling import Teller, telling
 from .upscaler import Upscaler
 from .video_file import is_video
+
+log = logging.getLogger("pnen")
 
 
 def parse_tile(text: str) -> int | Literal["whole"]:
@@ -51,6 +53,12 @@ def parse_strength(_ctx: click.Context, _option: click.Parameter, text: str | No
         raise click.BadParameter(f'expected a number, or "auto" with a denoiser, got {text!r}') from None
 
 
+def complete_model(ctx: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
+    """For shells: names of bundled models, and files."""
+    names = [CompletionItem(name) for name in bundled_models() if name.startswith(begun)]
+    return names or [CompletionItem(begun, type="file")]
+
+
 def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
     """`--list`."""
     if asked and not ctx.resilient_parsing:
@@ -59,13 +67,13 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
         ctx.exit()
 
 
-@click.command(cls=WithOthers)
-@click.argument("sources", metavar="IN...", nargs=-1, required=True,
-                type=click.Path(exists=True, allow_dash=True, path_type=Path))  # fmt: skip
-@click.argument("target", metavar="OUT", type=click.Path(allow_dash=True, path_type=Path))
-@click.option(
-    "-m", "--model", metavar="NAME|PATH", default="l0", show_default=True, help="A bundled model or a model file."
-)
+@click.command(cls=WithOthers, context_settings={"auto_envvar_prefix": "PNEN_SMOOTH"})
+@click.argument("words", metavar="IN... OUT", nargs=-1, required=True,
+                type=click.Path(allow_dash=True, path_type=Path))  # fmt: skip
+@click.option("-o", "--output", "out", metavar="OUT", type=click.Path(allow_dash=True, path_type=Path),
+              help="OUT, where all other names are to be IN.")  # fmt: skip
+@click.option("-m", "--model", metavar="NAME|PATH", default="l0", show_default=True, shell_complete=complete_model,
+              help="A bundled model or a model file.")  # fmt: skip
 @click.option(
     "--tile", metavar="PIXELS|whole", type=parse_tile, help="Tile size instead of the one that the model recommends."
 )
@@ -80,6 +88,8 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
               help="0 leaves the picture as it is, 1 is the model's full effect.")  # fmt: skip
 @click.option("--detail", metavar="0..10", type=click.FloatRange(0, 10), help="Bring details out instead: "
               "the picture, and so many times what smoothing would take away.")  # fmt: skip
+@click.option("--repeat", metavar="TIMES", type=click.IntRange(1, 100), default=1, show_default=True,
+              help="Smooth the result again, so many times in all.")  # fmt: skip
 @click.option(
     "--backend", type=click.Choice(["auto", *BACKENDS]), default="auto", show_default=True, help="What runs the model."
 )
@@ -105,20 +115,23 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
 @click.option("-r", "--recursive", is_flag=True, help="Folders in folders too; OUT becomes the same tree.")
 @click.option("--overwrite", "--force", is_flag=True, help="Make results anew that are there already.")
 @saving
+@telling
 @filtering
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=print_models,
               help="List the bundled models and the filters, and exit.")  # fmt: skip
 def smooth(
-    sources: tuple[Path, ...],
-    target: Path,
+    words: tuple[Path, ...],
+    out: Path | None,
     model: str,
     strength: float | str | None,
     mask: Path | None,
     mix: float,
     detail: float | None,
+    repeat: int,
     recursive: bool,
     overwrite: bool,
     saved: Saved,
+    teller: Teller,
     exact: Any,
     **settings: Any,
 ) -> None:
@@ -128,22 +141,29 @@ def smooth(
     skipped, so the same command goes on where it stopped. - is standard input or output. What a model was trained for
     is what it does: one for super-resolution enlarges.
 
+    Each option has an environment variable too: PNEN_SMOOTH_MODEL, PNEN_SMOOTH_THREADS, ...
+
     pnen-smooth inspect FILE says what a model file holds, pnen-smooth doctor what runs here and what is in the way.
     """
     take_any_size()
+    sources, target = in_and_out(words, out)
     single = len(sources) == 1 and not sources[0].is_dir()
     if saved.raw and (sources, target) != ((STANDARD,), STANDARD):
         raise UsageError("--raw takes frames from standard input to standard output; give - - as IN and OUT")
     jobs = to_be_done(find_jobs(sources, target, recursive=recursive, suffix=saved.suffix), single, overwrite)
     saved.for_all(output for _, output in jobs)
-    tell = partial(say, err=target == STANDARD)
-    failed = []
+    if saved.compare and not overwrite and saved.compare.exists():
+        raise UsageError(f"{saved.compare} would be overwritten; choose another name, or add --overwrite")
+    teller.err, failed = target == STANDARD, []
     with exact or Smoother(model, **settings) as smoother:
-        tell(str(smoother.info))
+        teller.begins(smoother.info)
         wanted: dict[str, Any] = {"mix": mix} | ({} if detail is None else {"detail": detail})
-        runs = Upscaler(smoother) if "scale" in smoother.card.task else smoother
-        if detail is not None and (runs is not smoother or mix != 1):
-            raise UsageError("expected --detail with a model that smooths, and without --mix")
+        enlarges = "scale" in smoother.card.task
+        if detail is not None and (enlarges or mix != 1 or repeat > 1):
+            raise UsageError("expected --detail with a model that smooths, and without --mix and --repeat")
+        if enlarges and (repeat > 1 or strength is not None or mask is not None):
+            raise UsageError("expected neither --repeat nor --strength with a model that enlarges")
+        runs: Any = Upscaler(smoother) if enlarges else Repeated(smoother, repeat) if repeat > 1 else smoother
         if mask is not None:
             wanted["strength"] = read_strength_map(mask, strength, smoother.card)
         elif estimates(smoother.card, strength):
@@ -155,15 +175,15 @@ def smooth(
             drop_abandoned(folder)
         many = len(jobs) > 1
         film = saved.raw or any(is_video(picture) for picture, _ in jobs)
-        with progress_bar("pictures" if many or (exact and not film) else "frames" if film else "tiles") as show:
+        with teller.bar("pictures" if many or (exact and not film) else "frames" if film else "tiles") as show:
             for number, (picture, output) in enumerate(jobs, 1):
                 try:
-                    tell(smooth_file(runs, picture, output, wanted, saved, None if many else show))
+                    teller.done(smooth_file(runs, picture, output, wanted, saved, None if many else show))
                 except ImageError as error:
                     if single:
                         raise
                     failed.append(picture.name)
-                    say(f"failed {error}", err=True)
+                    teller.failed(picture, error)
                 if many and show:
                     show(number, len(jobs))
     if failed:
@@ -175,22 +195,9 @@ def read_strength_map(mask: Path, strength: float | str | None, card: Card) -> n
     most = wanted_strength(card, strength, 0, 0)
     if most is None:
         raise UsageError("--strength-map is for adjustable models, and this one has one strength")
+    if not isinstance(strength, float):
+        log.warning("%s: white is a strength of %g, the model's default; --strength says another", mask, most)
     picture = take_apart(read_image(mask), minimum_side=1).frames[0]
     if picture.shape[2] > 1:
         raise UsageError(f"{mask}: expected a grey picture as --strength-map, got a coloured one; convert it first")
     return from_mask(picture[:, :, 0] / full_scale(picture.dtype), float(most), card)
-
-
-@contextmanager
-def progress_bar(unit: str) -> Iterator[Progress | None]:
-    """A bar on stderr where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
-        task = bar.add_task(unit, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,10 @@ class DeepPicture:
             image.info["icc_profile"] = self.source.get("icc-profile-data")
         log.warning("%s: rounded to 8 bits; .tif keeps all of it", self.source.filename)
         return image
+
+    def like(self, pixels: np.ndarray) -> Self:
+        """Other pixels with the same metadata."""
+        return replace(self, pixels=pixels)
 
     def fits(self, path: Path) -> bool:
         """Whether the format of this suffix holds it without loss."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 
 from .card import Card
 from .models import BUNDLED, bundled_models
@@ -24,6 +25,11 @@ class Info:
     def __str__(self) -> str:
         what = f"{self.model}: {self.network} for {self.task}, {self.precision} ({self.target})"
         return f"{what} on {self.backend}; {self.tiles}"
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        rows = "".join(f"<tr><th>{name}</th><td>{escape(str(value))}</td></tr>" for name, value in vars(self).items())
+        return f"<table>{rows}</table>"
 
 
 def describe_task(card: Card) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from glob import glob
 from pathlib import Path
 
 from .commands import say
@@ -15,6 +16,24 @@ from .video_file import check_video_name, is_video
 
 Job = tuple[Path, Path]  # a picture, and the file to write
 STANDARD = Path("-")  # as IN standard input, as OUT standard output
+
+
+def in_and_out(words: Sequence[Path], out: Path | None) -> tuple[tuple[Path, ...], Path]:
+    """The sources and the target of a command line: OUT is its last word where it is not given by itself.
+
+    Sources that are patterns, where no shell filled them in, are what they stand for. UsageError for one that is not
+    there, and where OUT is missing.
+    """
+    if out is None and len(words) < 2:
+        raise UsageError("expected IN and OUT, got one name; name OUT too")
+    named, target = (words, out) if out is not None else (words[:-1], words[-1])
+    sources: list[Path] = []
+    for word in named:
+        found = [word] if word == STANDARD or word.exists() else [Path(name) for name in sorted(glob(str(word)))]
+        if not found:
+            raise UsageError(f"{word}: there is no such file or folder")
+        sources += found
+    return tuple(sources), target
 
 
 def find_jobs(

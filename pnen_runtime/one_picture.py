@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .comparison import side_by_side
 from .deep import DeepPicture, write_deep
 from .encode import check_format, encode
 from .errors import ImageError
@@ -22,9 +23,10 @@ from .photo import read_frames
 from .saving import Saved
 from .smoother import Smoother
 from .strength import estimated
+from .telling import Done
 from .tiles import Progress, of_frames
 from .upscaler import Upscaler
-from .video import video_line
+from .video import smooth_video_file
 from .video_file import is_video
 
 if TYPE_CHECKING:
@@ -40,30 +42,35 @@ def smooth_file(
     wanted: dict[str, Any],
     saved: Saved,
     progress: Progress | None,
-) -> str:
-    """Smooth one file; the line to say about it."""
+) -> Done:
+    """Smooth one file, and say what became of it."""
     began = time.perf_counter()
     try:
         if saved.raw or is_video(picture):
-            return video_line(smoother, picture, output, wanted, saved, progress)
+            return smooth_video_file(smoother, picture, output, wanted, saved, progress)
         deep = DeepPicture.read(picture) if picture != STANDARD else None
         if deep is not None and deep.fits(output):
-            wanted, told = _settled(smoother, deep.pixels, wanted)
+            wanted, estimate = _settled(smoother, deep.pixels, wanted)
             result = smoother.run(deep.pixels, **wanted, progress=progress)
-            told += "  in 16 bits" if result.dtype == np.uint16 else "  in floats"
+            depth = "16 bits" if result.dtype == np.uint16 else "floats"
             write_deep(output, result, deep.source, strip=saved.strip)
-            height, width = result.shape[:2]
+            if saved.compare:
+                write_image(saved.compare, side_by_side(deep.rounded(), deep.like(result).rounded()))
+            (height, width), count = result.shape[:2], 1
         else:
             kind = Path(f"standard output{saved.suffix or '.png'}") if output == STANDARD else output
             floats = deep is not None and deep.pixels.dtype == np.float32  # of which Pillow knows nothing
             source = io.BytesIO(sys.stdin.buffer.read()) if picture == STANDARD else picture
             images = [deep.rounded()] if deep and floats else read_frames(source, check_format(kind).name)
-            result, told = _smooth_frames(smoother, kind, images, wanted, progress)
+            result, estimate = _smooth_frames(smoother, kind, images, wanted, progress)
+            depth, count = "8 bits", len(result)
             first, *more = [strip(frame) for frame in result] if saved.strip else result
             if output == STANDARD:
                 sys.stdout.buffer.write(encode(kind, first, saved.quality_of(kind), more))
             else:
                 write_image(output, first, quality=saved.quality_of(kind), more=more)
+            if saved.compare:
+                write_image(saved.compare, side_by_side(images[0], result[0]))
             width, height = first.size
     except ImageError as error:
         raise ImageError(str(error) if str(error).startswith(str(picture)) else f"{picture}: {error}") from error
@@ -73,7 +80,8 @@ def smooth_file(
         where = output if error.filename == str(output) else picture
         raise ImageError(f"{where}: {error.strerror or error}") from error
     seconds, peak = time.perf_counter() - began, peak_bytes_so_far() / 1e6
-    return f"{picture} -> {output}  {width}x{height} in {seconds:.1f} s, peak {peak:.0f} MB{told}"
+    frames = count if count > 1 else None
+    return Done(str(picture), str(output), width, height, seconds, peak, frames, estimate, depth)
 
 
 def _smooth_frames(
@@ -82,21 +90,24 @@ def _smooth_frames(
     images: list[PIL.Image.Image],
     wanted: dict[str, Any],
     progress: Progress | None,
-) -> tuple[list[PIL.Image.Image], str]:
-    """The results, all of the strength that the first frame seems to need, so that none flickers."""
+) -> tuple[list[PIL.Image.Image], float | None]:
+    """The results, and the strength where it was estimated.
+
+    It is what the first frame seems to need, for all, so that none flickers.
+    """
     first, count, scale = images[0], len(images), getattr(smoother, "scale", 1)
     check_format(output, result_mode(first), first.width * scale, first.height * scale)
-    wanted, told = _settled(smoother, first, wanted)
+    wanted, estimate = _settled(smoother, first, wanted)
     results = [
         smoother.run(image, **wanted, progress=progress and of_frames(progress, number, count))
         for number, image in enumerate(images)
     ]
-    return results, told + (f"  {count} frames" if count > 1 else "")
+    return results, estimate
 
 
-def _settled(smoother: Smoother | Upscaler, image: Any, wanted: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """What is wanted, with a strength that is to be estimated, and what is to be told of it."""
+def _settled(smoother: Smoother | Upscaler, image: Any, wanted: dict[str, Any]) -> tuple[dict[str, Any], float | None]:
+    """What is wanted, with a strength that is to be estimated, and that strength."""
     if not isinstance(wanted.get("strength"), str):
-        return wanted, ""
+        return wanted, None
     strength = estimated(smoother.card, take_apart(image, minimum_side=1).frames)
-    return wanted | {"strength": strength}, f"  strength {strength:.1f}, estimated"
+    return wanted | {"strength": strength}, strength

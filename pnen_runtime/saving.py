@@ -23,10 +23,16 @@ class Saved:
     quality: int | None = None  # 1 to 100; by default what nobody sees
     strip: bool = False  # leave metadata out
     raw: tuple[int, int] | None = None  # width and height of raw video frames
+    compare: Path | None = None  # where the picture and its result go, side by side
 
     def for_all(self, names: Iterable[Path]) -> None:
         """UsageError where a quality is asked for and no result has one, or videos are to be stripped."""
+        names = list(names)
         named = [name for name in names if name.suffix]
+        if self.compare and (len(names) > 1 or self.raw or any(map(is_video, named))):
+            raise UsageError("expected one picture with --compare, got several, or a video")
+        if self.compare:
+            check_format(self.compare)
         if self.strip and any(map(is_video, named)):
             raise UsageError("expected --strip with pictures alone, got a video, whose metadata are kept; leave it out")
         kinds = {check_format(name).name for name in named if not is_video(name)}
@@ -59,12 +65,15 @@ def saving(command: Callable[..., Any]) -> Callable[..., Any]:
                   "and videos.  [default: JPEG 95, AVIF 95, WebP without loss, videos 70]")  # fmt: skip
     @click.option("--strip", is_flag=True, help="Leave EXIF data, XMP, text and resolution out, and the profile: "
                   "colours become sRGB.")  # fmt: skip
+    @click.option("--compare", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Also write the "
+                  "picture and its result side by side.")  # fmt: skip
     @click.option("--raw", metavar="WIDTHxHEIGHT", callback=parse_size, help="Take raw RGB24 frames of a video from "
                   "standard input to standard output: IN and OUT are -.")  # fmt: skip
     @wraps(command)
     def with_all(
-        *, suffix: str | None, quality: int | None, strip: bool, raw: tuple[int, int] | None, **others: Any
-    ) -> Any:
-        return command(saved=Saved(suffix and f".{suffix}", quality, strip, raw), **others)
+        *, suffix: str | None, quality: int | None, strip: bool, raw: tuple[int, int] | None, compare: Path | None,
+        **others: Any,
+    ) -> Any:  # fmt: skip
+        return command(saved=Saved(suffix and f".{suffix}", quality, strip, raw, compare), **others)
 
     return with_all

@@ -90,14 +90,11 @@ class Smoother:
         if memory < 1:
             raise UsageError(f"expected a memory limit of at least 1 MB, got {memory}")
         self._name = os.fspath(engine)
-        self._backend: Backend | None = (
-            open_backend(
-                find_model(engine), backend, threads=threads, rebuild_engine=rebuild, allow_host_code=allow_host_code
-            )
-            if isinstance(backend, str)
-            else backend
-        )
-        self.card, self._profiles = self._backend.card, getattr(self._backend, "profiles", ())
+        if isinstance(backend, str):
+            backend = open_backend(find_model(engine), backend, threads=threads, rebuild_engine=rebuild,
+                                   allow_host_code=allow_host_code)  # fmt: skip
+        self._backend: Backend | None = backend
+        self.card, self._profiles = backend.card, getattr(backend, "profiles", ())
         self._tile, self._step, self._memory = tile, step, memory * 1_000_000
         self._pace: float | None = None  # seconds per pixel of a tile, of the last run
         self._blend: Blend = blend or blend_for(self.card.config)
@@ -239,6 +236,9 @@ class Smoother:
 
     def __repr__(self) -> str:
         return f"<Smoother {self._name}: {'closed' if self._backend is None else self.info}>"
+
+    def _repr_html_(self) -> str:
+        return self.info._repr_html_()
 
     def __reduce__(self) -> Any:
         raise PnenError(f"the smoother of {self._name} cannot go to another process; make one there")

@@ -20,6 +20,7 @@ from .memory import peak_bytes_so_far
 from .saving import Saved
 from .smoother import Smoother
 from .strength import estimated, estimates
+from .telling import Done
 from .tiles import Progress
 from .upscaler import Upscaler
 from .video_colour import Colours
@@ -188,11 +189,11 @@ def smooth_raw(
     return Film(done, width * scale, height * scale, guess)
 
 
-def video_line(
+def smooth_video_file(
     smoother: Smoother | Upscaler, video: Path, output: Path, wanted: dict[str, Any], saved: Saved,
     progress: Progress | None,
-) -> str:  # fmt: skip
-    """Smooth one video, or raw frames from standard input, for a command; the line to say about it."""
+) -> Done:  # fmt: skip
+    """Smooth one video, or raw frames from standard input, for a command."""
     began = time.perf_counter()
     with terminable():
         if saved.raw:
@@ -200,11 +201,7 @@ def video_line(
         else:
             film = smooth_video(smoother, video, output, **wanted, quality=saved.quality, progress=progress)
     seconds, peak = time.perf_counter() - began, peak_bytes_so_far() / 1e6
-    told = "" if film.strength is None else f"  strength {film.strength:.1f}, estimated"
-    return (
-        f"{video} -> {output}  {film.frames} frames of {film.width}x{film.height} in {seconds:.1f} s, "
-        f"{film.frames / seconds:.1f} a second, peak {peak:.0f} MB{told}"
-    )
+    return Done(str(video), str(output), film.width, film.height, seconds, peak, film.frames, film.strength)
 
 
 def _runner(

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 NAMES = {"l0": "L0 gradient minimisation", "wmf": "the weighted median", "sd": "static and dynamic guidance"}
 UNIT = {"l0": "λ", "wmf": "σ", "sd": "λ"}  # of the strength
 # All other options are of models; one that is not known here is refused, lest it have no effect and nobody be told.
-SHARED = ("sources", "target", "filter_name", "strength", "mix", "detail", "recursive", "overwrite", "suffix",
-          "quality", "strip", "raw")  # fmt: skip
+SHARED = ("words", "out", "filter_name", "strength", "mix", "detail", "repeat", "recursive", "overwrite", "suffix",
+          "quality", "strip", "raw", "compare", "quiet", "verbose", "as_json")  # fmt: skip
 HINT = """\
 Take the filter (--filter) where nothing but its own result will do, for strengths that no model knows (wmf, sd), and
 for strong L0: at λ 0.2 l0 comes as near as 26.12 dB in 0.526 s of one CPU thread, the filter takes 0.663 s.

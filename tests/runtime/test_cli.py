@@ -8,6 +8,7 @@ from PIL import Image
 
 from pnen_runtime import cli
 from pnen_runtime.cli import smooth
+from pnen_runtime.telling import Teller
 
 
 @pytest.fixture
@@ -133,11 +134,13 @@ def test_a_folder_without_pictures_is_wrong_usage(model, tmp_path):
 
 def test_bars_show_on_a_terminal_only(model, picture, tmp_path, monkeypatch):
     assert "rich" not in run(picture, tmp_path / "quiet.png", "--model", model()).stderr
-    with cli.progress_bar("tiles") as quiet:
-        assert quiet is None
-    monkeypatch.setattr(cli.sys.stderr, "isatty", lambda: True, raising=False)
-    with cli.progress_bar("tiles") as show:
+    with Teller().bar("tiles") as nothing:
+        assert nothing is None
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with Teller().bar("tiles") as show:
         show(1, 2)
+    with Teller(quiet=True).bar("tiles") as nothing:
+        assert nothing is None
 
 
 def test_a_12_megapixel_photo_needs_little_more_than_itself(model, tmp_path):

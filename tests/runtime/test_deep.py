@@ -38,7 +38,8 @@ def test_every_bit_goes_through_the_command(run, tmp_path, suffix, array):
     done = run(tmp_path / f"in{suffix}", tmp_path / f"out{suffix}")
     assert done.exit_code == 0 and not done.stderr and ("in 16 bits" in done.stdout) == (array.dtype == np.uint16)
     wanted = array.copy()
-    wanted[..., :3] = (1 if array.dtype == np.float32 else 65535) - array[..., :3]
+    seen = array[..., 3] > 0 if array.shape[2] == 4 else np.ones(array.shape[:2], bool)
+    wanted[seen, :3] = (1 if array.dtype == np.float32 else 65535) - array[seen][:, :3]
     np.testing.assert_allclose(pixels(tmp_path / f"out{suffix}"), wanted, atol=1e-6)
 
 
