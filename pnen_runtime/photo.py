@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from .deep import write_deep
+from .deep import libvips, write_deep
 from .encode import FORMATS, encode
 from .errors import ImageError
 from .files import write_bytes
@@ -28,7 +28,6 @@ SUFFIXES = tuple(FORMATS)
 # What is opened: no format that starts another program (EPS), fetches something or was never looked at here.
 OPENED = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "GIF", "BMP", "PPM", "TGA", "JPEG2000", "AVIF", "HEIF")
 OF_FRAMES = (("GIF", "WEBP", "PNG", "AVIF"), ("TIFF",))  # animations, and pages
-KEEP = f"pnen-smooth keeps it in .png and .tif with libvips ({pip_install('deep')}), as arrays do in programs"
 log = logging.getLogger("pnen")
 
 
@@ -65,7 +64,9 @@ def read_frames(file: File, kind: str | None = None) -> list[PIL.Image.Image]:
                 log.warning("%s: only the first of %d frames is taken", path, count)
                 count = 1
             if image.mode.startswith("RGB") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
-                log.warning("%s: 16-bit colour is read as 8 bits; %s", path, KEEP)
+                without = "" if libvips() else f" with libvips ({pip_install('deep')})"
+                log.warning("%s: 16-bit colour is read as 8 bits; pnen-smooth keeps it from file to file in .png and "
+                            ".tif%s, as arrays do in programs", path, without)  # fmt: skip
             return [_frame(path, image, number) for number in range(count)]
     except UnidentifiedImageError:
         hint = "; convert it to .jpg or .png first" if path.suffix.lower() in (".heic", ".heif") else ""

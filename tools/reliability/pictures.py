@@ -11,7 +11,9 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from pnen_runtime.encode import FORMATS, check_format, encode
-from pnen_runtime.image import read_image, result_mode, take_apart
+from pnen_runtime.image import result_mode, take_apart
+from pnen_runtime.metadata import strip
+from pnen_runtime.photo import read_frames
 
 from .damage import Draw, damaged_bytes, with_checksums
 
@@ -48,14 +50,16 @@ def pictures(folder: Path) -> Callable[[Draw], None]:
             data = with_checksums(data)
         path = folder / f"in{suffix}"
         path.write_bytes(data)
-        image = read_image(path)
         other = suffix if draw.whole or draw.random() < 0.5 else draw.choice(list(FORMATS))
         output = folder / f"out{other}"
-        check_format(output, result_mode(image), *image.size)
-        result = take_apart(image).finish()
-        with Image.open(io.BytesIO(encode(output, result))) as again:
-            if again.size != image.size:
-                raise Wrong(f"{image.size} became {again.size} in {other}")
+        frames = read_frames(path, check_format(output).name)
+        check_format(output, result_mode(frames[0]), *frames[0].size)
+        result, *more = [take_apart(image).finish() for image in frames]
+        if draw.random() < 0.2:
+            result, *more = [strip(image) for image in (result, *more)]
+        with Image.open(io.BytesIO(encode(output, result, more=more))) as again:
+            if again.size != frames[0].size:
+                raise Wrong(f"{frames[0].size} became {again.size} in {other}")
 
     return trial
 
