@@ -83,7 +83,8 @@ def main(folder: Path) -> None:
     sheet(rows).save(page, quality=88)
     with Smoother(folder / "l0.ort.onnx") as smoother:
         if smoother.card.strength:
-            strip = [[(name, before), *((f"strength {s:g}", smoother.run(before, strength=s)) for s in STRENGTHS)]
+            strip = [[(name, before), *((f"strength {s:g}", smoother.run(before, strength=s)) for s in STRENGTHS),
+                      ("detail 1: the other way", smoother.run(before, detail=1))]
                      for name, before in ((name, getattr(data, name)()) for name in PHOTOGRAPHS[:2])]  # fmt: skip
             sheet(strip).save(folder / "strengths.jpg", quality=88)
     print(f"\nlook at {page}; smoothed photographs are in {smooth}")
