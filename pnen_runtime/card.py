@@ -14,6 +14,7 @@ from .schema import Count, Digest, Line, Mismatch, Side, conform, read_json
 
 FORMAT = 1
 KEY = "pnen"  # of the metadata of an ONNX file
+TASKS = ("filter", "function", "noise", "scale")  # a card is of one of them
 LIVE_MAPS = 13  # feature maps that PNEN holds at once, the concatenated scales among them
 
 
@@ -26,6 +27,7 @@ class _Config:
     """What is read of a network's settings; the rest is for whoever builds it."""
 
     channels: Features | None = None
+    grid: Annotated[int, Meta(ge=1, le=64)] | None = None
     key_channels: Features | None = None
     scales: Annotated[list[Side], Meta(max_length=64)] | None = None
 
@@ -157,6 +159,8 @@ class Card:
         part = ""
         try:
             card = conform(found, cls)
+            if len(kinds := [kind for kind in TASKS if kind in card.task]) > 1:
+                raise Mismatch(f"task = {' and '.join(kinds)}: expected one of them")
             for part, kind in (("config", _Config), ("task", _Task), ("engine", _Engine), ("strength", _Strength)):
                 if found.get(part):
                     conform(found[part], kind)

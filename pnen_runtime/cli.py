@@ -170,16 +170,16 @@ def smooth(
             wanted["strength"] = "auto"
         elif strength is not None:
             wanted["strength"] = wanted_strength(smoother.card, strength, 0, 0)
-        for folder in {output.parent for _, output in jobs if output != STANDARD}:
-            folder.mkdir(parents=True, exist_ok=True)
-            drop_abandoned(folder)
-        many = len(jobs) > 1
+        many, rooms = len(jobs) > 1, set()
         film = saved.raw or any(is_video(picture) for picture, _ in jobs)
         with teller.bar("pictures" if many or (exact and not film) else "frames" if film else "tiles") as show:
             for number, (picture, output) in enumerate(jobs, 1):
                 try:
+                    if output.parent not in rooms:
+                        make_room(output)
+                        rooms.add(output.parent)
                     teller.done(smooth_file(runs, picture, output, wanted, saved, None if many else show))
-                except ImageError as error:
+                except (ImageError, MemoryError, UsageError) as error:
                     if single:
                         raise
                     failed.append(picture.name)
@@ -188,6 +188,17 @@ def smooth(
                     show(number, len(jobs))
     if failed:
         raise PnenError(f"{len(failed)} of {len(jobs)} pictures failed: {', '.join(failed)}")
+
+
+def make_room(output: Path) -> None:
+    """Make the folder of a result; ImageError where it cannot be."""
+    if output == STANDARD:
+        return
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageError(f"{output}: its folder cannot be made: {error.strerror}") from error
+    drop_abandoned(output.parent)
 
 
 def read_strength_map(mask: Path, strength: float | str | None, card: Card) -> np.ndarray:

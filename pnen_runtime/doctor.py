@@ -94,8 +94,9 @@ def _told(what: str, work: Callable[[], str]) -> bool:
     """Whether it worked; either way in a line."""
     try:
         say(f"{what}: yes, {work()}")
-    except (PnenError, MemoryError, OSError) as error:
-        say(f"{what}: no, {' '.join(str(error).split())}")
+    except Exception as error:  # whatever it is, the rest is to be told too
+        kind = "" if isinstance(error, (PnenError, MemoryError, OSError)) else f"unexpected {type(error).__name__}: "
+        say(f"{what}: no, {kind}{' '.join(str(error).split())}")
         return False
     return True
 

@@ -42,7 +42,7 @@ def inspect(model: str, as_json: bool) -> None:
         found = {"kind": told[0], "card": asdict(card)}
         lines = [f"{path}: {told[0]}, {path.stat().st_size / 1e6:.1f} MB", *_of_card(card), *told[1:]]
     if as_json:
-        say(json.dumps(found, ensure_ascii=False))
+        say(json.dumps(found))
         return
     for line in lines:
         say(line)
@@ -81,12 +81,12 @@ def _of_card(card: Card) -> Iterator[str]:
     if card.weights_sha256:
         yield f"weights: sha256 {card.weights_sha256}"
     for row, figures in card.parity.items():
-        if isinstance(figures, dict) and "max_abs" in figures:
-            yield f"equal to PyTorch ({row}): largest difference {figures['max_abs']:.1e}"
+        if (largest := _number(_dict(figures).get("max_abs"))) is not None:
+            yield f"equal to PyTorch ({row}): largest difference {largest:.1e}"
 
 
 def _of_training(training: dict[str, Any]) -> Iterator[str]:
-    task = training.get("task") or {}
+    task = _dict(training.get("task"))
     yield f"learnt: {', '.join(f'{key} {value}' for key, value in task.items()) or 'unknown'}"
     yield f"licence of the weights: {training.get('licence', 'unknown')}"
     yield f"trained on: {training.get('trained_on') or str(training.get('images', 'unknown')) + ' pictures'}"
@@ -95,11 +95,21 @@ def _of_training(training: dict[str, Any]) -> Iterator[str]:
 
 def _of_scores(training: dict[str, Any]) -> Iterator[str]:
     """On the pictures that it was bundled by, or else on those that watched its training."""
-    scores = training.get("scores") or {}
-    rows = list((scores.get("rows") or {}).items()) if isinstance(scores, dict) else []
-    if not rows and isinstance(training.get("validation"), dict):
-        scores, rows = {"on": "validation pictures"}, [("the network", training["validation"])]
-    for name, row in rows:
-        figures = [text.format(row[key]) for key, text in SCORED.items() if isinstance(row.get(key), (int, float))]
+    scores = _dict(training.get("scores"))
+    rows = _dict(scores.get("rows"))
+    if not rows and training.get("validation"):
+        scores, rows = {"on": "validation pictures"}, {"the network": training["validation"]}
+    for name, row in rows.items():
+        found = {text: _number(_dict(row).get(key)) for key, text in SCORED.items()}
+        figures = [text.format(value) for text, value in found.items() if value is not None]
         if figures:
             yield f"scored on {scores.get('on', 'pictures')}: {name}: {', '.join(figures)}"
+
+
+def _dict(found: Any) -> dict[str, Any]:
+    """What a file says where a table is expected; an empty one where it says something else."""
+    return found if isinstance(found, dict) else {}
+
+
+def _number(found: Any) -> float | None:
+    return float(found) if isinstance(found, (int, float)) and abs(found) < 1e300 else None

@@ -94,14 +94,20 @@ def _single(source: Path, target: Path, suffix: str | None) -> Job:
     return source, output
 
 
-def _pictures(folder: Path, target: Path, recursive: bool) -> Iterator[Path]:
-    """Those of a folder by name, and with `recursive` those of its folders, but for the results' own."""
+def _pictures(folder: Path, target: Path, recursive: bool, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Those of a folder by name, and with `recursive` those of its folders, but for the results' own.
+
+    A link to a folder `above` it leads round in circles, and is left out.
+    """
+    above |= {folder.resolve()}
     for file in sorted(folder.iterdir()):
         if file.name.startswith("."):
             continue  # other systems keep notes and previews there
         if file.is_dir() and recursive:
-            if not (target.exists() and file.samefile(target)):
-                yield from _pictures(file, target, recursive)
+            if file.resolve() in above:
+                say(f"skipped {file}: a link back to a folder that it is in", err=True)
+            elif not (target.exists() and file.samefile(target)):
+                yield from _pictures(file, target, recursive, above)
         elif file.is_file() and file.suffix.lower() in SUFFIXES:
             yield file
         else:

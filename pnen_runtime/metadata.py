@@ -33,8 +33,12 @@ def gather(source: PIL.Image.Image, info: dict[Any, Any]) -> None:
         if text:
             info["text"] = text
     elif source.format == "TIFF":
-        tags = Image.Exif()
-        tags.load(source.getexif().tobytes())
+        try:
+            tags = Image.Exif()
+            tags.load(source.getexif().tobytes())
+        except Exception as error:  # values of other kinds than their tags have
+            log.warning("its descriptions cannot be read and are left out (%s)", error)
+            return
         if TIFF_X_RESOLUTION not in tags:
             info.pop("dpi", None)  # Pillow says 1
         for tag in [tag for tag in tags if tag not in DESCRIBING]:
@@ -79,6 +83,8 @@ def _setting(key: str, value: Any, kind: str, kept: dict[str, Any]) -> dict[str,
         tags = kept.get("exif") or Image.Exif()
         if key == "exif":
             tags.load(value)
+            for tag in [tag for tag in tags if tag not in DESCRIBING]:  # of another file's pixels
+                del tags[tag]
         else:
             tags[TIFF_XMP] = value
         return {"exif": tags}

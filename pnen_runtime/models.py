@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from .errors import UsageError
+from .files import is_file
 
 BUNDLED = Path(__file__).parent / "bundled"
 
@@ -25,7 +26,7 @@ def adjustable_models() -> list[str]:
 def find_model(engine: str | os.PathLike[str]) -> Path:
     """The file of a path or of a bundled model's name; an existing file goes before a name."""
     path = Path(engine)
-    if path.is_file():
+    if is_file(path):
         return path
     if isinstance(engine, str) and engine in bundled_models():
         return BUNDLED / f"{engine}.onnx"

@@ -8,10 +8,11 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from .bare import bare_files
 from .deep import libvips, write_deep
 from .encode import FORMATS, encode
 from .errors import ImageError
@@ -52,10 +53,32 @@ def read_image(file: File) -> PIL.Image.Image:
 
 def read_frames(file: File, kind: str | None = None) -> list[PIL.Image.Image]:
     """As `read_image`, all frames that a file of format `kind` holds as well: of an animation, or pages of a TIFF."""
-    from PIL import Image, UnidentifiedImageError
-
     path = Path(file) if isinstance(file, (str, os.PathLike)) else Path(str(getattr(file, "name", "the picture")))
     source = io.BytesIO(file) if isinstance(file, bytes) else file
+    try:
+        return _frames(path, source, kind)
+    except ImageError as error:
+        for data, without in bare_files(_bytes_of(source)):
+            try:
+                frames = _frames(path, io.BytesIO(data), kind)
+            except ImageError:
+                continue
+            log.warning("%s: without %s, which cannot be read (%s)", path, without, error.__cause__ or error)
+            return frames
+        raise
+
+
+def _bytes_of(source: Any) -> bytes:
+    if isinstance(source, (str, os.PathLike)):
+        return Path(source).read_bytes()
+    source.seek(0)
+    data: bytes = source.read()
+    return data
+
+
+def _frames(path: Path, source: Any, kind: str | None) -> list[PIL.Image.Image]:
+    from PIL import Image, UnidentifiedImageError
+
     Image.init()
     try:
         with Image.open(source, formats=[name for name in OPENED if name in Image.OPEN]) as image:

@@ -50,7 +50,7 @@ def parse_size(_ctx: click.Context, _option: click.Parameter, text: str | None) 
     if text is None:
         return None
     width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+    if not all(side.isdecimal() and len(side) <= 5 and int(side) for side in (width, height)):
         raise click.BadParameter(f"expected the frames' size, such as 640x480, got {text!r}")
     return int(width), int(height)
 

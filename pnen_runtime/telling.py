@@ -65,7 +65,8 @@ class Teller:
         """Of one picture among others."""
         if self.as_json:
             say(json.dumps({"input": str(picture), "error": str(error)}), err=self.err)
-        say(f"failed {error}", err=True)
+        told = str(error) or "not enough memory"
+        say(f"failed {told if str(picture) in told else f'{picture}: {told}'}", err=True)
 
     @contextmanager
     def bar(self, unit: str) -> Iterator[Progress | None]:

@@ -1,6 +1,7 @@
 """Filtering files and folders with a classical filter, on all cores."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def filter_files(
         raise UsageError(f"{target}: expected another folder than the images'; choose a new one")
     outputs = {target / f"{stem}.png": path for stem, path in by_stem(paths, "both would become one .png").items()}
     _take_folder(target, {"filter": name, **settings, "rounding": ROUNDING}, libraries(name, settings))
-    missing = [output for output in outputs if not output.exists()]
+    missing = [output for output in outputs if not os.path.lexists(output)]
     for _ in in_parallel(lambda output: filter_file(outputs[output], output, name, settings), missing, progress):
         pass
     return list(outputs)
@@ -57,7 +58,7 @@ def _check_file(source: Path, target: Path, force: bool) -> None:
         raise UsageError(str(error)) from None
     if target.exists() and target.samefile(source):
         raise UsageError(f"{target}: expected another file than the image itself; choose a new name")
-    if target.is_file() and not force:
+    if os.path.lexists(target) and not force:  # a link that leads nowhere, too
         raise UsageError(f"{target}: is there already; add --force to overwrite it")
 
 

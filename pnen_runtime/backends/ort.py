@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ..onnx_check import check_onnx
 from ..plan import Sizes
 from ..strength import batch_strength
 
+log = logging.getLogger("pnen")
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
@@ -33,7 +35,10 @@ class OrtBackend:
             raise BackendMissing(f"{engine} needs ONNX Runtime ({error}); install it: {pip_install('ort')}") from error
         if threads is not None and threads < 1:
             raise UsageError(f"expected at least 1 thread, got {threads}")
-        self.threads = threads or usable_cores()
+        cores = usable_cores()
+        if threads is not None and threads > cores:
+            log.warning("%d threads are asked for, and %d cores may be used: it runs on %d", threads, cores, cores)
+        self.threads = min(threads or cores, cores)
         self._engine = engine
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads

@@ -1,5 +1,6 @@
 """`pnen-train new`: a recipe to begin with."""
 
+import os
 import re
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def command(name: str, function: str | None) -> None:
     function = function or f"{own}:{own}"
     if not FUNCTION.fullmatch(function):
         raise UsageError(f"expected a function like my_module:my_filter, got {function}")
-    if path.exists():
+    if os.path.lexists(path):  # a link that leads nowhere, too
         raise UsageError(f"{path}: is there already; choose another name")
     module = function.partition(":")[0].replace(".", "/")
     write_text(path, RECIPE.format(file=path, function=function, module=module))

@@ -13,6 +13,7 @@ from skimage import data
 import pnen_runtime
 from pnen_runtime import ImageError, Smoother, UsageError, read_image, write_image
 from pnen_runtime.cli import smooth
+from pnen_runtime.photo import read_frames
 
 PHOTO = data.coffee()[100:164, 200:280]
 
@@ -146,3 +147,45 @@ def test_bytes_and_file_objects_are_pictures(model, tree):
 def test_the_package_is_the_command():
     done = subprocess.run([sys.executable, "-m", "pnen_runtime", "--version"], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == f"python -m pnen_runtime {pnen_runtime.__version__}\n"
+
+
+def test_links_in_circles_are_left_out(run, tree, tmp_path):
+    for name in ("loop", "again"):
+        (tree / "day" / name).symlink_to(tree)
+    done = run("--recursive", tree, tmp_path / "out")
+    assert done.exit_code == 0 and names(tmp_path / "out") == ["a.png", "day/b.png", "day/night/c.png"]
+    assert "loop: a link back to a folder that it is in" in done.stderr
+
+
+def test_a_picture_that_is_too_large_or_does_not_fit_its_map_costs_itself_alone(run, tree, tmp_path, monkeypatch):
+    def read(path, kind=None):
+        if path.name == "b.png":
+            raise MemoryError
+        return read_frames(path, kind)
+
+    monkeypatch.setattr("pnen_runtime.one_picture.read_frames", read)
+    done = run("--recursive", tree, tmp_path / "out")
+    assert done.exit_code == 1 and names(tmp_path / "out") == ["a.png", "day/night/c.png"]
+    assert "b.png: not enough memory" in done.stderr and "1 of 3 pictures failed: b.png" in done.stderr
+    Image.new("L", (80, 64)).save(tmp_path / "mask.png")  # of the first picture's size
+    done = run("--recursive", tree, tmp_path / "mapped", "--strength-map", tmp_path / "mask.png", kind="dim")
+    assert done.exit_code == 1 and names(tmp_path / "mapped") == ["a.png"] and "2 of 3 pictures failed" in done.stderr
+
+
+def test_a_file_where_a_folder_is_needed_costs_the_pictures_of_that_folder(run, tree, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "day").write_text("a note")
+    done = run("--recursive", tree, tmp_path / "out")
+    assert done.exit_code == 1 and "a.png" in names(tmp_path / "out")
+    assert done.stderr.count("its folder cannot be made") == 2 and (tmp_path / "out" / "day").read_text() == "a note"
+
+
+def test_more_threads_than_cores_are_no_more(caplog):
+    with Smoother("l0-fast", threads=100_000) as smoother:
+        assert smoother.run(PHOTO).shape == PHOTO.shape
+    assert "100000 threads are asked for" in caplog.text
+
+
+@pytest.mark.parametrize("size", ["9" * 5000 + "x2", "9" * 400 + "x2", "2x0", "x", "2"])
+def test_a_size_of_raw_frames_is_a_size(run, size):
+    assert run("-", "-", "--raw", size, input=b"").exit_code == 2

@@ -1,14 +1,16 @@
 """pnen-smooth inspect and doctor: what a file holds, and what runs here."""
 
 import json
+import pickle
 import subprocess
 import sys
+import zipfile
 
 import pytest
 from click.testing import CliRunner
 
 from pnen_runtime import BackendMissing, bundled_models, doctor
-from pnen_runtime.checkpoint_record import read_record
+from pnen_runtime.checkpoint_record import _count, read_record
 from pnen_runtime.clashes import clashes
 from pnen_runtime.cli import smooth
 from pnen_train.checkpoint import BUNDLED, load_checkpoint
@@ -48,8 +50,6 @@ def test_what_is_no_model_is_one_line(tmp_path, suffix, content):
     path = tmp_path / f"model{suffix}"
     whole = (BUNDLED / "l0.pt").read_bytes()
     if content == "code":
-        import pickle
-        import zipfile
 
         class Hostile:
             def __reduce__(self):
@@ -109,3 +109,84 @@ def test_each_clash_is_a_line_with_what_mends_it(packages, driver, pycuda, words
 ])  # fmt: skip
 def test_what_fits_is_no_clash(packages):
     assert not list(clashes(packages, "13.0", "12.8")) and not list(clashes(packages, None))
+
+
+def archive(path, data):
+    with zipfile.ZipFile(path, "w") as written:
+        written.writestr("a/data.pkl", data)
+    return path
+
+
+def of(**fields):
+    return {"network": "pnen", "step": 1, "training": {}, "weights": {}} | fields
+
+
+def shared(times):
+    part: list = []
+    for _ in range(times):
+        part = [part, part]
+    return part
+
+
+def nested(depth):
+    part: list = []
+    for _ in range(depth):
+        part = [part]
+    return part
+
+
+HOSTILE = {
+    "a place beyond the file": pickle.dumps(of(), protocol=2)[:-1] + b"r\xff\xff\xff\x0f.",
+    "shared lists": pickle.dumps(of(training={"task": shared(40)})),
+    "too deep": pickle.dumps(of(training={"task": nested(300)})),
+    "a long name": pickle.dumps(of(network="n" * 3_000_000)),
+    "a huge number": pickle.dumps(of(step=10**5000)),
+    "a huge figure": pickle.dumps(of(training={"validation": {"psnr": 10**400}})),
+    "a set": pickle.dumps(of(training={"task": {1, 2}})),
+    "a key of numbers": pickle.dumps(of(training={(1, 2): 3})),
+    "a text for a record": pickle.dumps(of(training="text")),
+}
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_checkpoint_costs_nothing(tmp_path, name, options):
+    done = run("inspect", archive(tmp_path / "a.pt", HOSTILE[name]), *options)
+    assert done.exit_code == 1 and len(done.stderr) < 1000 and "expected a PNEN checkpoint" in done.stderr, done.output
+
+
+@pytest.mark.parametrize("size", [("a", 3 * 10**9), ([0], 10**9), (2**60,), (-1,), "text", (1,) * 9])
+def test_a_tensor_without_a_shape_is_refused(size):
+    with pytest.raises(pickle.UnpicklingError):
+        _count(None, 0, size)
+
+
+@pytest.mark.parametrize("training", [
+    {"task": 3, "scores": []}, {"scores": {"rows": []}}, {"scores": {"rows": {"a": 3}}}, {"validation": 3},
+    {"scores": {"rows": {"a": {"psnr": "x", "ssim": [1]}}}},
+])  # fmt: skip
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_records_of_other_kinds_are_left_out(tmp_path, model, training, options):
+    path = archive(tmp_path / "a.pt", pickle.dumps(of(training=training)))
+    file = model("invert", training=training, parity={"a": {"max_abs": "x"}, "b": 3})
+    for done in (run("inspect", path, *options), run("inspect", file, *options)):
+        assert done.exit_code == 0, done.output
+        assert not options or json.loads(done.stdout)
+
+
+def test_json_is_json_whatever_a_card_holds(model):
+    file = model("invert", trained_on="\u00a0 \u009b \U000e0001 \x1b[31m")
+    assert json.loads(run("inspect", file, "--json").stdout)["card"]["trained_on"].startswith("\u00a0")
+
+
+@pytest.mark.parametrize("fields", [{"config": {"grid": "x"}}, {"config": {"grid": [2]}}, {"config": {"grid": 0}},
+                                    {"task": {"scale": 2, "noise": 25}}])  # fmt: skip
+def test_the_doctor_goes_on_after_an_odd_card(model, fields):
+    odd = model("invert", **fields)
+    done = run("doctor", odd, odd)
+    assert done.exit_code == 1 and "2 of 2 models do not run" in done.stderr and done.stdout.count(": no, ") >= 2
+    assert run("inspect", odd).exit_code == 5
+
+
+def test_a_name_that_no_system_takes_is_a_model_that_is_not_there():
+    assert run("inspect", "n" * 300).exit_code == 2

@@ -11,6 +11,7 @@ from PIL import Image
 from pnen_runtime.cli import smooth
 from pnen_runtime.errors import ImageError, UsageError
 from pnen_train import filtering
+from pnen_train.cli import main
 from pnen_train.filtering import filter_files
 from pnen_train.filters import FILTERS, STRENGTH, filter_image
 from pnen_train.targets import find_images
@@ -144,3 +145,13 @@ def test_a_failure_leaves_the_finished_results_and_no_half_ones(images, tmp_path
         filter_files("l0", {}, find_images([images]), tmp_path / "out", folder=True)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"astronaut.png", "chelsea.png", "coffee.png", "rocket.png", "filter.json"}
+
+
+def test_a_link_that_leads_nowhere_is_there_already(images, tmp_path):
+    for name, words in (("out.png", ["filter", "l0", images / "coffee.png"]), ("mine.toml", ["new"])):
+        link, aim = tmp_path / name, tmp_path / "elsewhere" / name
+        aim.parent.mkdir(exist_ok=True)
+        link.symlink_to(aim)
+        target = link.with_suffix("") if words == ["new"] else link
+        done = CliRunner().invoke(main, [*map(str, words), str(target)])
+        assert done.exit_code == 2 and "is there already" in done.stderr and not aim.exists()
