@@ -30,7 +30,15 @@ def test_import_is_light_and_loads_no_framework(module):
 
 
 def test_all_is_what_is_public():
-    public = {name for name, value in vars(pnen_runtime).items() if not name.startswith("_")}
-    modules = {name for name in public if f"pnen_runtime.{name}" in sys.modules}
-    assert set(pnen_runtime.__all__) == public - modules
-    assert list(pnen_runtime.__all__) == sorted(pnen_runtime.__all__)
+    for name in pnen_runtime.__all__:
+        assert getattr(pnen_runtime, name).__module__.startswith("pnen_runtime.")
+    assert set(pnen_runtime.__all__) == set(pnen_runtime._MODULE_OF)
+    with pytest.raises(AttributeError, match="no attribute 'Smother'"):
+        pnen_runtime.Smother  # noqa: B018
+
+
+def test_everything_that_the_package_offers_is_there_when_it_is_asked_for():
+    code = ("import sys, pnen_runtime; assert 'numpy' not in sys.modules; assert set(pnen_runtime.__all__) <= set(dir("
+            "pnen_runtime)); [getattr(pnen_runtime, name) for name in pnen_runtime.__all__]")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
