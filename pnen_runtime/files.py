@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +22,8 @@ def replace_when_done(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary name beside `path` to write to; it takes the place of `path` when the block ends well.
 
     The temporary name keeps a short suffix, since writers choose the format by it, and is no longer than names may be.
-    A block that raises, or writes nothing, leaves `path` as it was and no temporary file.
+    A block that raises, or writes nothing, leaves `path` as it was and no temporary file. A file that is replaced
+    hands on its mode, and owner and group where this user may give them; a new one has what the umask leaves.
 
     Raises
     ------
@@ -39,6 +41,7 @@ def replace_when_done(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb+") as written:
             os.fsync(written.fileno())
+        _hand_on(path, temporary)
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -48,6 +51,28 @@ def replace_when_done(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # where nothing may be deleted, what failed before is what counts
             temporary.unlink(missing_ok=True)
+
+
+def _hand_on(path: Path, temporary: Path) -> None:
+    """Give a file the owner, group and mode of the one that it replaces; where there is none, nothing.
+
+    A group that cannot be handed on would let another one in: it then gets what everybody gets. What a file system
+    without owners and modes refuses is no failure.
+    """
+    try:
+        before, now = path.stat(), temporary.stat()
+    except FileNotFoundError:
+        return
+    mode = stat.S_IMODE(before.st_mode)
+    if os.name == "posix" and (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
+        try:
+            os.chown(temporary, -1, before.st_gid)
+        except OSError:
+            mode = mode & 0o707 | (mode & 0o007) << 3
+        with suppress(OSError):
+            os.chown(temporary, before.st_uid, -1)
+    with suppress(OSError):
+        os.chmod(temporary, mode)
 
 
 def is_file(path: Path) -> bool:
