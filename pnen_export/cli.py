@@ -11,6 +11,7 @@ from pnen_runtime.backends.ort import import_onnxruntime
 from pnen_runtime.commands import Command, say
 from pnen_runtime.errors import BackendMissing, UsageError
 from pnen_runtime.install import pip_install
+from pnen_runtime.signals import importing
 
 from .progress import progress
 from .request import check_request, engine_check
@@ -157,14 +158,15 @@ def export_checkpoint(
     `check` sees the card of the file that an engine would be built of before the work.
     """
     try:
-        import_onnxruntime()
-        import onnxscript  # noqa: F401
+        with importing():
+            import_onnxruntime()
+            import onnxscript  # noqa: F401
 
-        from pnen_train.checkpoint import load_checkpoint
+            from pnen_train.checkpoint import load_checkpoint
 
-        from .export import export
-        from .parity import Mismatch
-        from .record import make_card
+            from .export import export
+            from .parity import Mismatch
+            from .record import make_card
     except ImportError as error:
         raise BackendMissing(f"pnen-export needs {error.name}; install it: {pip_install('export')}") from error
     checkpoint, path = load_checkpoint(model), Path(model)

@@ -1,5 +1,7 @@
 """What is asked of an engine is looked at before minutes of export."""
 
+from enum import IntEnum
+
 import click.testing
 import pytest
 
@@ -14,8 +16,7 @@ class Version:
     def __init__(self, name: str, version: str):
         self.__name__, self.__version__ = name, version
 
-    class HardwareCompatibilityLevel:
-        __members__ = {"NONE": 0, "AMPERE_PLUS": 1}
+    HardwareCompatibilityLevel = IntEnum("HardwareCompatibilityLevel", ["NONE", "AMPERE_PLUS"])
 
 
 BUILDERS = {"rtx": Version("tensorrt_rtx", "1.7"), "tensorrt": Version("tensorrt", "8.6.1"), "none": None}
