@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 import secrets
@@ -14,7 +15,10 @@ from pathlib import Path
 
 LONGEST_SUFFIX = 16  # bytes
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")  # how names of files begin that are not whole yet
+CACHE_SETTING = "LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME"  # an environment variable
 ABANDONED = 24 * 3600  # seconds after which nobody writes to one any more
+log = logging.getLogger("pnen")
+_told: set[Path] = set()
 
 
 @contextmanager
@@ -114,9 +118,21 @@ def _sync_folder(folder: Path) -> None:
 
 
 def user_cache(name: str) -> Path:
-    """The folder of this user in which things of one kind are kept; it need not be there."""
-    if os.name == "nt":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    """The folder of this user in which things of one kind are kept; it need not be there.
+
+    An account without a home has one in which nothing can be kept.
+    """
+    try:
+        base = os.environ.get(CACHE_SETTING) or Path.home() / ("AppData/Local" if os.name == "nt" else ".cache")
+    except RuntimeError:
+        base = os.devnull
     return Path(base) / "pnen" / name
+
+
+def without_cache(folder: Path, reason: OSError | str) -> None:
+    """Warn, once for each folder, that nothing is kept there; the work goes on, and only its time is lost."""
+    if folder not in _told:
+        _told.add(folder)
+        why = (reason.strerror or reason) if isinstance(reason, OSError) else reason
+        log.warning("the cache %s cannot be written to (%s): going on without it, what is made is made anew each time; "
+                    "%s=FOLDER chooses another", folder, why, CACHE_SETTING)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Signals that end a command: as Ctrl-C does, so that what is half done is taken away; at once, where nothing is yet."""
+"""Signals that end a command: as Ctrl-C does, so that nothing half done stays; at once, where nothing is begun."""
 
 from __future__ import annotations
 

@@ -15,8 +15,7 @@ from pnen_runtime.image import read_image, write_image
 from .filters import ROUNDING, libraries, resolve
 from .parallel import Progress, in_parallel
 from .targets import by_stem
-
-NOTE = "filter.json"  # which filter made the images of a folder
+from .tasks import NOTE
 
 
 def filter_files(

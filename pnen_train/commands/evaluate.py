@@ -14,8 +14,9 @@ from ..checkpoint import load_checkpoint, save_checkpoint
 from ..device import pick_device, put
 from ..evaluate import evaluate, mean_scores, network_smoother
 from ..progress import bar
-from ..targets import Pair, find_images, spread
-from .options import FOLDER, TileSize, device, file_to_write, images, model, pairs_of, scored_tasks
+from ..targets import SMALLEST, Pair, find_images, spread
+from ..tasks import shown_by
+from .options import TileSize, device, file_to_write, images, model, pairs_of, scored_tasks, targets, usable_of
 
 
 def _numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> list[float]:
@@ -28,7 +29,7 @@ def _numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) ->
 @click.command("evaluate", cls=Command)
 @model
 @images
-@click.option("--targets", type=FOLDER, help="Ready targets; otherwise the task that the network learnt makes them.")
+@targets
 @click.option("--tile", type=TileSize(), help="Pixels a side.  [default: what the checkpoint recommends]")
 @click.option("--tile-step", metavar="PIXELS", type=click.IntRange(min=1), help="From one tile to the next.")
 @click.option("--blend", type=click.Choice(BLENDS), help="How tiles are joined.  [default: what suits the network]")
@@ -62,6 +63,7 @@ def command(
     paths, rows = find_images(images), {}
     paths = spread(paths, limit or len(paths))
     apart = scored_tasks(found.training, targets, strengths)
+    paths = usable_of(dict.fromkeys(paths, SMALLEST), targets)
     for strength, task in apart.items():
         pairs = pairs_of(task.scored, task.name, paths)
         with bar("scoring", len(pairs)) as advance:
@@ -77,11 +79,13 @@ def command(
     if file is not None:
         found.training["scores"] = {"images": len(pairs), "tile": tile, "tile_step": step,
                                     "blend": blend or blend_for(found.config),
+                                    **({"targets": shown_by(targets)} if targets is not None else {}),
                                     "rows": record}  # fmt: skip
         save_checkpoint(file, found)
+    against = "" if targets is None else f", against the targets in {targets}"
     if as_json:
         return click.echo(json.dumps(record, indent=1))
-    click.echo(f"{'':24} PSNR dB    SSIM   SSIM box7   s/image   ({len(pairs)} images)")
+    click.echo(f"{'':24} PSNR dB    SSIM   SSIM box7   s/image   ({len(pairs)} images{against})")
     for name, s in rows.items():
         say(f"{name:24} {s.psnr:7.2f}  {s.ssim:.4f}      {s.ssim_box7:.4f}   {s.seconds:7.2f}")
 

@@ -1,17 +1,16 @@
 """Interrupts before a run has a step, and while it does something else than steps."""
 
-import os
 import signal
+from contextlib import contextmanager
 
 import pytest
 from click.testing import CliRunner
 
-from pnen_train import targets
 from pnen_train import train as training
 from pnen_train.checkpoint import load_checkpoint
 from pnen_train.cli import main
+from pnen_train.commands import options
 from pnen_train.train import Stopped, train
-
 
 ENDING = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
@@ -37,14 +36,11 @@ def test_a_signal_while_training_saves_first_and_one_that_is_ignored_stays_so(tm
 def test_a_signal_while_targets_are_made_keeps_the_whole_ones_alone(images, recipe_file, tmp_path, monkeypatch, number):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
-    once = [number]
+    @contextmanager
+    def bar(*_):
+        yield lambda *_: signal.raise_signal(number)  # once a target is there, while others are made
 
-    def tell(image, *_):
-        if once:
-            os.kill(os.getpid(), once.pop())
-        return image
-
-    monkeypatch.setattr(targets, "filter_image", tell)
+    monkeypatch.setattr(options, "bar", bar)
     before = signal.signal(number, lambda *_: pytest.fail("the command took no notice"))
     words = ["run", recipe_file(), images, "--out", tmp_path / "run"]
     try:
