@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     "Runtime on a CPU, faster and with bounded memory (MODEL.ort.onnx).",
 )
 @click.option(
+    "-o",
     "--out",
     metavar="FOLDER",
     type=click.Path(file_okay=False, path_type=Path),

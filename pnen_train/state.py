@@ -72,7 +72,7 @@ class State:
         whose steps were fitted to a time keeps those. Another number of threads on a CPU is warned of: the last bits
         of sums depend on it.
         """
-        found = load_checkpoint(path, to_resume=True)
+        found, scored_otherwise = load_checkpoint(path, to_resume=True), list[str]()
         if found.resume is None:
             raise CheckpointError(f"{path}: expected a checkpoint to resume from (last.pt), got one without that state")
         kept, images = found.resume, _sha256(pairs)
@@ -82,7 +82,6 @@ class State:
             after = json.loads(json.dumps(asdict(recipe)))
         except (UsageError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path}: expected the recipe of a run in it, found none that can be read") from error
-        scored_otherwise: list[str] = []
         for name, was, now in _differences(before, after):
             scored_otherwise += [name] * (name in SCORED)
             if name in HARMLESS:

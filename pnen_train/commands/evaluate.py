@@ -16,12 +16,23 @@ from ..evaluate import evaluate, mean_scores, network_smoother
 from ..progress import bar
 from ..targets import SMALLEST, Pair, find_images, spread
 from ..tasks import shown_by
-from .options import TileSize, device, file_to_write, images, model, pairs_of, scored_tasks, targets, usable_of
+from .options import (
+    TileSize,
+    check_tiles,
+    device,
+    file_to_write,
+    images,
+    model,
+    pairs_of,
+    scored_tasks,
+    targets,
+    usable_of,
+)
 
 
 def _numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> list[float]:
     try:
-        return [float(part) for part in (text or "").split(",") if part]
+        return [float(part) for part in text.split(",")] if text is not None else []
     except ValueError:
         raise click.BadParameter(f'expected numbers between commas, got "{text}"') from None
 
@@ -33,8 +44,8 @@ def _numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) ->
 @click.option("--tile", type=TileSize(), help="Pixels a side.  [default: what the checkpoint recommends]")
 @click.option("--tile-step", metavar="PIXELS", type=click.IntRange(min=1), help="From one tile to the next.")
 @click.option("--blend", type=click.Choice(BLENDS), help="How tiles are joined.  [default: what suits the network]")
-@click.option("--strengths", metavar="NUMBER,...", callback=_numbers, help="Of an adjustable network.  [default: for "
-              "L0 0.002,0.004,0.02,0.093,0.2, else its least, usual and most]")  # fmt: skip
+@click.option("--strengths", "--strength", metavar="NUMBER,...", callback=_numbers, help="Of an adjustable network.  "
+              "[default: for L0 0.002,0.004,0.02,0.093,0.2, else its least, usual and most]")  # fmt: skip
 @click.option("--limit", metavar="IMAGES", type=click.IntRange(min=1), help="Score so many, spread "
               "evenly.")  # fmt: skip
 @device
@@ -60,6 +71,7 @@ def command(
     own = found.training.get("tile", 96), found.training.get("tile_step", 80)
     tile = own[0] if tile is None else tile
     step = tile_step or (own[1] if tile == own[0] else None)
+    check_tiles(tile, tile_step)
     paths, rows = find_images(images), {}
     paths = spread(paths, limit or len(paths))
     apart = scored_tasks(found.training, targets, strengths)

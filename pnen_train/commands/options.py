@@ -97,8 +97,26 @@ def scored_tasks(
     task = training["task"]
     least, most = strengths_of(task)
     kind = "noise" if "noise" in task else task.get("filter", "")
-    asked = strengths or EVALUATED.get(kind, (least, usual_strength(task), most))
+    for strength in strengths:
+        check_strength(training, strength)
+    usual = [strength for strength in EVALUATED.get(kind, ()) if least <= strength <= most]
+    asked = strengths or usual or (least, usual_strength(task), most)
     return {strength: task_of(of_strength(task, strength)) for strength in asked}
+
+
+def check_strength(training: Mapping[str, Any], strength: float) -> None:
+    """UsageError where an adjustable network with this record does not know it: what it gives there means nothing."""
+    least, most = strengths_of(training["task"])
+    if not least <= strength <= most:
+        raise UsageError(f"expected a strength from {least:g} to {most:g}, which the network learnt, got {strength:g}")
+
+
+def check_tiles(tile: int | str, step: int | None) -> None:
+    """UsageError for a `--tile-step` that does not go with the tile, which would show after minutes of targets."""
+    if step is not None and tile == "whole":
+        raise UsageError("--tile-step is for tiles, and --tile is whole; leave it out")
+    if isinstance(tile, int) and step is not None and step > tile:
+        raise UsageError(f"expected --tile-step from 1 to {tile}, a tile, got {step}")
 
 
 def file_to_write(checkpoint: str) -> Path:

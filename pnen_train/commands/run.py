@@ -35,7 +35,9 @@ from .options import FOLDER, SKIP_BAD, THERE, device, pairs_of, skip_bad, usable
 @click.command(cls=Command)
 @click.argument("recipe")
 @click.argument("images", nargs=-1, type=THERE)
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder.  [default: runs/RECIPE]")
+@click.option(
+    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder.  [default: runs/RECIPE]"
+)
 @click.option("--validation", multiple=True, type=THERE, help="Images to score on, instead of some held out "
               "of IMAGES; of many, as many as the recipe's validation_images, spread evenly.")  # fmt: skip
 @click.option("--targets", type=FOLDER, help="Ready targets of all images, named as they are; otherwise the recipe's "

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from pnen_runtime.commands import Command
+from pnen_runtime.errors import UsageError
 
 from ..checkpoint import load_checkpoint, save_checkpoint
 from ..device import pick_device, put
@@ -14,7 +15,7 @@ from ..progress import bar
 from ..study import TILES, recommended, study
 from ..targets import SMALLEST, find_images, spread
 from ..tasks import of_strength, task_of, usual_strength
-from .options import device, file_to_write, images, model, pairs_of, targets, task_learnt, usable_of
+from .options import check_strength, device, file_to_write, images, model, pairs_of, targets, task_learnt, usable_of
 
 
 @click.command("study", cls=Command)
@@ -45,8 +46,12 @@ def command(
     network = put(found.model(), place)
     task, strength = task_learnt(found.training, targets), None
     if (found.training.get("task") or {}).get("strengths"):
+        if strength_asked is not None:
+            check_strength(found.training, strength_asked)
         one = of_strength(found.training["task"], strength_asked)
         task, strength = task_of(one), usual_strength(one)
+    elif strength_asked is not None:
+        raise UsageError("the network knows one strength; leave out --strength")
     paths = usable_of(dict.fromkeys(spread(find_images(images), limit), SMALLEST), targets)
     pairs = pairs_of(task.scored, task.name, paths)
     with bar("tiles", len(TILES)) as advance:
