@@ -94,9 +94,8 @@ def set_targets(trt: Any, config: Any, precision: str, hardware: str, version_co
 
     Raises UsageError where this version has no such option.
     """
+    check_targets(trt, hardware, version_compatible)
     if flavour(trt) == "rtx":
-        if version_compatible or hardware != "this":
-            raise UsageError("TensorRT-RTX engines run on every GPU it knows, and on its own version only: no options")
         unable = ("NONE", "CURRENT", *[TURING] * (precision == "fp32"))
         capabilities = {n: c for n, c in trt.ComputeCapability.__members__.items() if n not in unable}
         config.num_compute_capabilities = len(capabilities)
@@ -107,13 +106,21 @@ def set_targets(trt: Any, config: Any, precision: str, hardware: str, version_co
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
     if hardware != "this":
         levels = trt.HardwareCompatibilityLevel.__members__
-        if HARDWARE[hardware] not in levels:
-            raise UsageError(f"TensorRT {trt.__version__} builds no engines for {hardware!r} hardware")
         config.hardware_compatibility_level = levels[HARDWARE[hardware]]
     unwanted = {"CUBLAS", "CUBLAS_LT", "CUDNN"} & set(trt.TacticSource.__members__)  # an engine needs no other library
     mask = sum(1 << int(trt.TacticSource.__members__[name]) for name in unwanted)
     config.set_tactic_sources(config.get_tactic_sources() & ~mask)
     return []
+
+
+def check_targets(trt: Any, hardware: str, version_compatible: bool) -> None:
+    """UsageError where this version cannot build an engine for them."""
+    if flavour(trt) == "rtx":
+        if version_compatible or hardware != "this":
+            raise UsageError("TensorRT-RTX engines run on every GPU it knows, and on its own version only: expected "
+                             "neither --hardware nor --version-compatible; leave them out")  # fmt: skip
+    elif hardware != "this" and HARDWARE[hardware] not in trt.HardwareCompatibilityLevel.__members__:
+        raise UsageError(f"TensorRT {trt.__version__} builds no engines for {hardware!r} hardware")
 
 
 def load_timings(trt: Any, config: Any, path: Path) -> None:

@@ -1,24 +1,28 @@
 """The command `pnen-export`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
-from click.core import ParameterSource
 
 from pnen_runtime.backends.ort import import_onnxruntime
 from pnen_runtime.commands import Command, say
 from pnen_runtime.errors import BackendMissing, UsageError
 from pnen_runtime.install import pip_install
+from pnen_runtime.signals import importing
 
 from .progress import progress
+from .request import check_request, engine_check
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pnen_runtime.card import Card
+
     from .export import Exported
     from .parity import Mismatch
-
-ENGINE_OPTIONS = ("shapes", "tiles", "key_limit", "hardware", "version_compatible")
 
 
 @click.command(cls=Command)
@@ -34,6 +38,7 @@ ENGINE_OPTIONS = ("shapes", "tiles", "key_limit", "hardware", "version_compatibl
     "Runtime on a CPU, faster and with bounded memory (MODEL.ort.onnx).",
 )
 @click.option(
+    "-o",
     "--out",
     metavar="FOLDER",
     type=click.Path(file_okay=False, path_type=Path),
@@ -109,11 +114,8 @@ def main(model: str, fp16: bool, fp32: bool, target: str, out: Path | None, engi
             raise UsageError(f"{model}: no such file; make it from a checkpoint with pnen-export MODEL.pt")
         source = Path(model)
     else:
-        if engine in ("tensorrt", "rtx"):
-            from .builder_api import find_tensorrt
-
-            find_tensorrt(engine)  # what is missing is said before a minute of export
-        files, failure = export_checkpoint(model, fp16, fp32, target, out, quiet=as_json)
+        check = engine_check("none" if target == "ort" else engine, **options)  # before minutes of export
+        files, failure = export_checkpoint(model, fp16, fp32, target, out, check, quiet=as_json)
         cards = {str(file.path): file.card for file in files}
         plain = [file for file in files if file.card.target == "onnx"]
         source = plain[-1].path if plain else None  # FP16 comes last
@@ -127,25 +129,6 @@ def main(model: str, fp16: bool, fp32: bool, target: str, out: Path | None, engi
     finally:  # what was written stays written
         if as_json:
             click.echo(json.dumps({path: json.loads(card.to_json()) for path, card in cards.items()}, indent=1))
-
-
-def check_request(model: str, fp16: bool, fp32: bool, target: str, engine: str) -> None:
-    """UsageError where an option asks for what will not be done."""
-    context, from_onnx = click.get_current_context(), model.endswith(".onnx")
-    given = [name for name in ("target", *ENGINE_OPTIONS)
-             if context.get_parameter_source(name) is not ParameterSource.DEFAULT]  # fmt: skip
-    if from_onnx and engine == "none":
-        raise UsageError(f"{model} is ONNX already, and --engine none leaves nothing to do")
-    if from_onnx and "target" in given:
-        raise UsageError(f"--target is for what a checkpoint becomes; {model} is ONNX already, so leave it out")
-    if from_onnx and fp16 and fp32:
-        raise UsageError(f"{model} is in one precision: ask for --fp16 or --fp32, not for both")
-    no_engine = "--engine none" if engine == "none" else "--target ort" if target == "ort" else ""
-    if target == "ort" and engine in ("tensorrt", "rtx"):
-        raise UsageError(f"--engine {engine} needs the file of --target onnx, which --target ort does not write")
-    for name in given:
-        if no_engine and name in ENGINE_OPTIONS:
-            raise UsageError(f"--{name.replace('_', '-')} is about an engine, and with {no_engine} none is built")
 
 
 def build(source: Path, engine: str, *, folder: Path | None, quiet: bool, key_limit: int,
@@ -169,20 +152,26 @@ def build(source: Path, engine: str, *, folder: Path | None, quiet: bool, key_li
 
 
 def export_checkpoint(
-    model: str, fp16: bool, fp32: bool, target: str, out: Path | None, *, quiet: bool
+    model: str, fp16: bool, fp32: bool, target: str, out: Path | None, check: "Callable[[Card], None]", *, quiet: bool
 ) -> "tuple[list[Exported], Mismatch | None]":
-    """Export, and print the tables; what was written, and the comparison that failed and ended it."""
+    """Export, and print the tables; what was written, and the comparison that failed and ended it.
+
+    `check` sees the card of the file that an engine would be built of before the work.
+    """
     try:
-        import_onnxruntime()
-        import onnxscript  # noqa: F401
+        with importing():
+            import_onnxruntime()
+            import onnxscript  # noqa: F401
 
-        from pnen_train.checkpoint import load_checkpoint
+            from pnen_train.checkpoint import load_checkpoint
 
-        from .export import export
-        from .parity import Mismatch
+            from .export import export
+            from .parity import Mismatch
+            from .record import make_card
     except ImportError as error:
         raise BackendMissing(f"pnen-export needs {error.name}; install it: {pip_install('export')}") from error
     checkpoint, path = load_checkpoint(model), Path(model)
+    check(replace(make_card(checkpoint), precision="fp16" if fp16 else "fp32", target="onnx"))
     precisions = [name for name, wanted in (("fp32", fp32 or not fp16), ("fp16", fp16)) if wanted]
     targets = ["onnx", "ort"] if target == "all" else [target]
     folder = out or (path.parent if path.is_file() else Path())

@@ -11,7 +11,7 @@ from typing import Any
 
 from pnen_runtime.card import Card
 from pnen_runtime.errors import EngineError
-from pnen_runtime.files import drop_abandoned, write_bytes, write_text
+from pnen_runtime.files import drop_abandoned, without_cache, write_bytes, write_text
 from pnen_runtime.schema import read_json
 
 from .onnx_file import OnnxFile
@@ -52,8 +52,8 @@ def keep_engine(folder: Path, key: str, plan: bytes, card: Card) -> None:
         for old in sorted(folder.glob("*.engine"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
             old.unlink(missing_ok=True)
             old.with_suffix(".json").unlink(missing_ok=True)
-    except OSError:
-        pass
+    except OSError as error:
+        without_cache(folder, error)
 
 
 def timing_file(folder: Path, engine: dict[str, Any]) -> Path:

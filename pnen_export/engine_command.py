@@ -47,30 +47,48 @@ def make_engine(
     Where the engine can be run it is compared with `reference`, or else with ONNX Runtime on the same file.
     Raises BackendMissing where `wanted` is "tensorrt" or "rtx" and cannot build here.
     """
-    try:
-        trt = find_tensorrt(wanted)
-    except BackendMissing:
-        if wanted != "auto":
-            raise
+    trt = found_builder(wanted)
+    if trt is None:
         return (
             f"no engine, since TensorRT and a GPU are not here: run pnen-export {onnx_path.name} --engine tensorrt on "
             f"the machine that has them, or {pip_install('rtx')} to build one for TensorRT-RTX here"
         )
     card = read_onnx(onnx_path).card
     card = replace(card, precision=options.get("precision") or card.precision)
-    limits = element_limit(trt), usual_limit(trt)
-    profiles = [tile_profile(card, tiles, limits[0] or limits[1]), *map(read_profile, shapes)]
-    flags = [f"--tiles {tiles}" if tiles else "", *(f"--shapes {text}" for text in shapes)]
-    for flag, profile in zip(flags, profiles, strict=True):
-        try:
-            check_profiles(card, [profile], options.get("key_limit", KEY_LIMIT), *limits)
-        except UsageError as error:
-            raise UsageError(f"{flag}: {error}" if flag else str(error)) from None
+    profiles = asked_profiles(card, trt, shapes, tiles, options.get("key_limit", KEY_LIMIT))
     path = engine_path(onnx_path, folder)
     cache = cache_folder("engines") if use_cache else None
     prove = prover(onnx_path, reference, watch)
     return path, build_engine(trt, onnx_path, path, profiles=profiles, cache=cache, prove=prove,
                               build=partial(build_apart, seconds=seconds), watch=watch, **options)  # fmt: skip
+
+
+def asked_profiles(
+    card: Card, trt: Any, shapes: Sequence[str], tiles: int | None, key_limit: int | None = KEY_LIMIT
+) -> list[Profile]:
+    """The profiles of an engine for a model of this card; UsageError, which names the option, where one cannot be.
+
+    Without a builder (None) what its version takes is not asked.
+    """
+    limits = (element_limit(trt), usual_limit(trt)) if trt is not None else (None, None)
+    profiles = [tile_profile(card, tiles, limits[0] or limits[1]), *map(read_profile, shapes)]
+    flags = [f"--tiles {tiles}" if tiles else "", *(f"--shapes {text}" for text in shapes)]
+    for flag, profile in zip(flags, profiles, strict=True):
+        try:
+            check_profiles(card, [profile], key_limit, *limits)
+        except UsageError as error:
+            raise UsageError(f"{flag}: {error}" if flag else str(error)) from None
+    return profiles
+
+
+def found_builder(wanted: str) -> Any:
+    """As `find_tensorrt`; None where "auto" finds none."""
+    try:
+        return find_tensorrt(wanted)
+    except BackendMissing:
+        if wanted != "auto":
+            raise
+    return None
 
 
 def engine_path(onnx_path: Path, folder: Path | None = None) -> Path:

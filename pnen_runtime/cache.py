@@ -6,7 +6,7 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
-from .files import user_cache
+from .files import user_cache, without_cache
 
 KEPT = 32  # files of compiled kernels; the least recently used go first
 
@@ -14,20 +14,22 @@ KEPT = 32  # files of compiled kernels; the least recently used go first
 def cache_folder(name: str) -> Path | None:
     """The folder `name` of our cache, for its owner alone; None where there can be none, and all must be made anew.
 
-    What lies in a folder that others could write to is deleted.
+    What lies in a folder that others could write to is deleted. Where there can be none, a warning says so.
     """
+    folder = user_cache(name)
     try:
-        folder = user_cache(name)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.name == "posix":
             found = folder.stat()
             if found.st_uid != os.getuid():
+                without_cache(folder, "it belongs to somebody else")
                 return None
             folder.chmod(0o700)
             if found.st_mode & 0o022:
                 for file in folder.iterdir():
                     file.unlink()
-    except (OSError, RuntimeError):  # RuntimeError: an account without a home
+    except OSError as error:
+        without_cache(folder, error)
         return None
     return folder
 

@@ -70,14 +70,16 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
 @click.command(cls=WithOthers, context_settings={"auto_envvar_prefix": "PNEN_SMOOTH"})
 @click.argument("words", metavar="IN... OUT", nargs=-1, required=True,
                 type=click.Path(allow_dash=True, path_type=Path))  # fmt: skip
-@click.option("-o", "--output", "out", metavar="OUT", type=click.Path(allow_dash=True, path_type=Path),
+@click.option("-o", "--out", "--output", "out", metavar="OUT", type=click.Path(allow_dash=True, path_type=Path),
               help="OUT, where all other names are to be IN.")  # fmt: skip
 @click.option("-m", "--model", metavar="NAME|PATH", default="l0", show_default=True, shell_complete=complete_model,
               help="A bundled model or a model file.")  # fmt: skip
 @click.option(
     "--tile", metavar="PIXELS|whole", type=parse_tile, help="Tile size instead of the one that the model recommends."
 )
-@click.option("--step", metavar="PIXELS", type=click.IntRange(min=1), help="From one tile to the next.")
+@click.option(
+    "--tile-step", "--step", "step", metavar="PIXELS", type=click.IntRange(min=1), help="From one tile to the next."
+)
 @click.option("--strength", metavar="NUMBER|auto", callback=parse_strength, help="Of an adjustable model, in the unit "
               "of what it imitates: for L0 its λ, 0.002 to 0.2; for a denoiser σ in 8-bit levels, 0 to 50.  [default: "
               "the model's; of a denoiser auto, estimated from each picture]")  # fmt: skip

@@ -6,16 +6,16 @@ import errno
 import logging
 import signal
 import sys
-import threading
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import IO, Any
 
 import click
 
 from .errors import PnenError
+from .signals import terminable
 
 SIGNALLED = 128  # and the signal's number: what a shell reports
 LONGEST, BEGIN, END = 2000, 1500, 300  # characters of a failure, and of one that is longer what is shown of it
@@ -30,6 +30,10 @@ class Failure(click.ClickException):
             line = f"{line[:BEGIN]} [{len(line) - BEGIN - END:,} characters left out] {line[-END:]}"
         super().__init__(line)
         self.exit_code = exit_code  # type: ignore[misc]
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        with suppress(OSError):  # of a terminal that was closed; the exit code still tells
+            super().show(file)
 
 
 def printable(text: str) -> str:
@@ -52,29 +56,6 @@ class Plain(logging.StreamHandler[Any]):
 
     def emit(self, record: logging.LogRecord) -> None:
         say(record.getMessage(), err=True)
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM as an interrupt, so that what is half done is taken away."""
-
-    number = signal.SIGTERM
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Let SIGTERM end a block as Ctrl-C does; outside the main thread, where Python allows no handler, nothing."""
-
-    def end(_number: int, _frame: object) -> None:
-        raise Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 @contextmanager
@@ -117,7 +98,7 @@ class Reporting(click.Command):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _warnings_shown(), _reported(ctx):
+        with _warnings_shown(), _reported(ctx), terminable():
             return super().invoke(ctx)
 
 

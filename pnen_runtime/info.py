@@ -40,6 +40,8 @@ def describe_task(card: Card) -> str:
         parts += [] if range_of else [f"σ {noise:g}"]
     elif scale := task.pop("scale", None):
         parts = [f"enlarging {scale} times"]
+    elif folder := task.pop("targets", None):
+        parts = [f"what the targets in {folder} show"]
     else:
         own, named = ("strength", "sigma") if range_of else (), ("filter", "function")
         parts = [str(value) if key in named else f"{key}={value}" for key, value in task.items()

@@ -13,11 +13,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .commands import terminable
 from .errors import ImageError, UsageError
 from .files import replace_when_done
 from .memory import peak_bytes_so_far
 from .saving import Saved
+from .signals import terminable
 from .smoother import Smoother
 from .strength import estimated, estimates
 from .telling import Done

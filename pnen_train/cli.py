@@ -8,6 +8,7 @@ from pnen_runtime.commands import Group
 from pnen_runtime.errors import BackendMissing
 from pnen_runtime.install import pip_install
 from pnen_runtime.photo import take_any_size
+from pnen_runtime.signals import importing
 
 HELP = {
     "new": "Write a recipe to begin with.",
@@ -31,7 +32,8 @@ class Subcommands(Group):
             return None
         take_any_size()
         try:
-            return import_module(f"pnen_train.commands.{cmd_name}").command
+            with importing():
+                return import_module(f"pnen_train.commands.{cmd_name}").command
         except ModuleNotFoundError as error:
             needs = f"pnen-train {cmd_name} needs {error.name}"
             raise BackendMissing(f"{needs}; install it with: {pip_install('train')}") from error

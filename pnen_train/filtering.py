@@ -15,8 +15,7 @@ from pnen_runtime.image import read_image, write_image
 from .filters import ROUNDING, libraries, resolve
 from .parallel import Progress, in_parallel
 from .targets import by_stem
-
-NOTE = "filter.json"  # which filter made the images of a folder
+from .tasks import NOTE
 
 
 def filter_files(
@@ -31,9 +30,9 @@ def filter_files(
 ) -> list[Path]:
     """Filter images into the folder `target` as NAME.png beside a filter.json, or one image into the file `target`.
 
-    Results that a folder has already are kept, so a second call goes on where the first one stopped; a file is
-    overwritten with `force` only. Returns the paths of the results. Raises UsageError for a filter or a target that
-    will not do, ImageError for an image.
+    Results that are there already are made anew with `force` only: of a folder the others are kept, so a second call
+    goes on where the first one stopped, and a file is refused. Returns the paths of the results. Raises UsageError for
+    a filter or a target that will not do, ImageError for an image.
     """
     settings = resolve(name, settings)
     if not folder:
@@ -44,7 +43,7 @@ def filter_files(
         raise UsageError(f"{target}: expected another folder than the images'; choose a new one")
     outputs = {target / f"{stem}.png": path for stem, path in by_stem(paths, "both would become one .png").items()}
     _take_folder(target, {"filter": name, **settings, "rounding": ROUNDING}, libraries(name, settings))
-    missing = [output for output in outputs if not os.path.lexists(output)]
+    missing = [output for output in outputs if force or not os.path.lexists(output)]
     for _ in in_parallel(lambda output: filter_file(outputs[output], output, name, settings), missing, progress):
         pass
     return list(outputs)
@@ -59,12 +58,16 @@ def _check_file(source: Path, target: Path, force: bool) -> None:
     if target.exists() and target.samefile(source):
         raise UsageError(f"{target}: expected another file than the image itself; choose a new name")
     if os.path.lexists(target) and not force:  # a link that leads nowhere, too
-        raise UsageError(f"{target}: is there already; add --force to overwrite it")
+        raise UsageError(f"{target}: is there already; add --overwrite to make it anew")
+    if not target.parent.is_dir():
+        raise UsageError(f"{target.parent}: expected a folder to write {target.name} into, found none; make it first")
 
 
 def _take_folder(folder: Path, record: dict[str, Any], libraries: dict[str, str]) -> None:
     """Make the folder and its note; UsageError where the folder has results of another filter."""
     note = folder / NOTE
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: expected a folder for the results of a folder, got a file; choose a new one")
     try:
         found = json.loads(note.read_text(encoding="utf-8"))
         same = isinstance(found, dict) and record.items() <= found.items()

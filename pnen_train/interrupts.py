@@ -1,9 +1,11 @@
-"""Ctrl-C and SIGTERM that wait for the end of a training step, so that what is saved is whole."""
+"""Ctrl-C, SIGTERM and SIGHUP that wait for the end of a training step, so that what is saved is whole."""
 
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from pnen_runtime.signals import ENDING
 
 
 @contextmanager
@@ -22,7 +24,8 @@ def held_interrupts() -> Iterator[Callable[[], int]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: 0
         return
-    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
+    taken = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
+    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, *taken)}
     try:
         yield lambda: asked[0] if asked else 0
     finally:

@@ -17,6 +17,7 @@ SIDE = 512  # pixels; photographs are reduced to it, which doubles the detail of
 SMALL = (
     256  # pixels a side of noisy and drawn pictures: as many crops come from them, at a quarter of the filter's time
 )
+ONE_NAME = "their training pictures would have one name"
 NOISE = (2.0, 14.0)  # σ in 8-bit levels
 
 
@@ -30,7 +31,7 @@ def training_pictures(
     network that learns from all of them keeps flat colour flat and knows what a filter makes of noise. `clean` leaves
     the noisy and the drawn ones out, which a network that takes noise away, or enlarges, must not take for the truth.
     """
-    named = sorted(by_stem(photographs, "their training pictures would have one name").items())
+    named = sorted(by_stem(photographs, ONE_NAME).items())
     for number, (name, path) in enumerate(named):
         photograph = read_rgb(path)
         picture = reduced(photograph)

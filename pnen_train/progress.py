@@ -1,9 +1,10 @@
 """What a command shows while it works: a bar on a terminal, a line a minute in a log file."""
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from statistics import fmean
 
@@ -37,7 +38,11 @@ class Rate(ProgressColumn):
 
 def say(line: str) -> None:
     """Print a line above the bar, or into the log, as it is: not wrapped, coloured or read as markup."""
-    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+    try:
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+    except OSError as error:
+        if error.errno != errno.EIO:  # that of a terminal which was closed, and which must not keep a run from saving
+            raise
 
 
 @contextmanager
@@ -72,14 +77,18 @@ def _drawn(title: str, total: int, figures: str, done: int) -> Iterator[Callable
     progress = Progress(*columns, console=console, transient=not figures)
     title = printable(title)
     shown = title if len(title) <= (room := max(8, console.width - FIGURES)) else f"{title[: room - 1]}…"
-    with progress:
-        task = progress.add_task(shown, total=total, completed=done, figures="")
+    task = progress.add_task(shown, total=total, completed=done, figures="")
 
-        def advance(done: int, total: int | None = None, **values: float) -> None:
-            told = figures.format(**values) if values else ""
-            progress.update(task, completed=done, total=total or None, figures=told)
+    def advance(done: int, total: int | None = None, **values: float) -> None:
+        told = figures.format(**values) if values else ""
+        progress.update(task, completed=done, total=total or None, figures=told)
 
+    progress.start()
+    try:
         yield advance
+    finally:
+        with suppress(OSError):  # of a terminal that was closed
+            progress.stop()
 
 
 class Lines:

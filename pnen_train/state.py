@@ -29,6 +29,8 @@ from .tasks import channels_of, resolve_target, strengths_of
 from .versions import versions
 
 log = logging.getLogger("pnen")
+SCORED = ("run.validation_images", "run.tile", "run.tile_step")  # scores depend on them, and not what is learnt
+HARMLESS = (*SCORED, "run.evaluate_every", "run.checkpoint_every", "target.targets")  # may change when a run goes on
 
 
 @dataclass
@@ -64,11 +66,13 @@ class State:
     def resumed(cls, path: Path, recipe: Recipe, pairs: Sequence[Pair], device: torch.device) -> "State":
         """As it was when `path` was written; CheckpointError where recipe or images are others.
 
-        More steps are fine, but for the cosine schedule: its rates depend on their number from the beginning. A run
+        More steps are fine, but for the cosine schedule: its rates depend on their number from the beginning. So is
+        what is not learnt from (HARMLESS); where scores come out otherwise by it, best.pt is chosen anew, with a
+        warning. Another `start` has no effect, and is warned of. A run
         whose steps were fitted to a time keeps those. Another number of threads on a CPU is warned of: the last bits
         of sums depend on it.
         """
-        found = load_checkpoint(path, to_resume=True)
+        found, scored_otherwise = load_checkpoint(path, to_resume=True), list[str]()
         if found.resume is None:
             raise CheckpointError(f"{path}: expected a checkpoint to resume from (last.pt), got one without that state")
         kept, images = found.resume, _sha256(pairs)
@@ -79,6 +83,14 @@ class State:
         except (UsageError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path}: expected the recipe of a run in it, found none that can be read") from error
         for name, was, now in _differences(before, after):
+            scored_otherwise += [name] * (name in SCORED)
+            if name in HARMLESS:
+                continue
+            if name == "optimiser.start":
+                log.warning("%s: the run began with %s and goes on from weights of its own; start = %r has no effect",
+                            path, f"the weights of {was}" if was else "random weights", now)  # fmt: skip
+                recipe = replace(recipe, optimiser=replace(recipe.optimiser, start=was))
+                continue
             if name == "optimiser.steps":
                 if recipe.fixed_by:
                     reason = f"{recipe.fixed_by} depends on it"
@@ -86,7 +98,8 @@ class State:
                 continue
             raise CheckpointError(f"{path}: expected the run's own recipe, in which {name} is {was!r}, got {now!r}")
         if kept.get("images", images) != images:
-            raise CheckpointError(f"{path}: expected the images and targets that the run began with, got others")
+            hint = "; validation_images holds out others" * ("run.validation_images" in scored_otherwise)
+            raise CheckpointError(f"{path}: expected the images and targets that the run began with, got others{hint}")
         model = put(found.model().train(), device)
         averaged, optimiser = _average_of(model, recipe), _optimiser(recipe, model)
         try:
@@ -99,6 +112,11 @@ class State:
             raise CheckpointError(f"{path}: expected the state of a run, got something else ({reason})") from error
         record = found.training | _circumstances(recipe, pairs, device)
         record.pop("scores", None)  # of the weights as they were
+        if scored_otherwise:
+            best = -math.inf
+            record |= {"tile": recipe.run.tile, "tile_step": recipe.run.tile_step}
+            told = " and ".join(scored_otherwise)
+            log.warning("%s: another %s, so scores are not those of before: best.pt is chosen anew", path, told)
         threads = kept.get("threads", torch.get_num_threads())
         if device.type == "cpu" and threads != torch.get_num_threads():
             log.warning("%s: trained with --threads %d so far, now with %d: the weights will differ in their last bits "

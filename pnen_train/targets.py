@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pnen_runtime.errors import ImageError, PnenError, UsageError
-from pnen_runtime.files import drop_abandoned, user_cache, write_text
+from pnen_runtime.files import drop_abandoned, user_cache, without_cache, write_text
 from pnen_runtime.image import read_rgb, write_image
 from pnen_runtime.photo import SUFFIXES
 from pnen_runtime.schema import read_json
@@ -22,6 +22,7 @@ from .metrics import psnr, ssim
 from .parallel import Progress, in_parallel
 from .pictures import read_picture
 
+EITHER = "either could be the target"
 SMALLEST = 16  # pixels a side, of what is scored
 # Input and target, both (H, W, C): uint8, or an input of float32 in [0, 1] that was never rounded. To train an
 # adjustable network, the target of each strength: (S, H, W, C).
@@ -62,10 +63,13 @@ class Maker:
         if kept is not None:
             return kept
         target = self.make(image)
-        path.parent.mkdir(parents=True, exist_ok=True)
         record = made_by | self.libraries() | _metadata(image, target)
-        write_text(path.with_suffix(".json"), json.dumps(record, indent=1))
-        write_image(path, target)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path.with_suffix(".json"), json.dumps(record, indent=1))
+            write_image(path, target)
+        except OSError as error:
+            without_cache(self.cache, error)
         return target
 
 
@@ -74,7 +78,7 @@ def _read_kept(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     try:
         target, note = read_rgb(path), read_json(path.with_suffix(".json").read_text(encoding="utf-8"))
         own = target.shape == shape and note["output_sha256"] == hashlib.sha256(target.tobytes()).hexdigest()
-    except (FileNotFoundError, ImageError, ValueError, LookupError, TypeError):
+    except (OSError, ImageError, ValueError, LookupError, TypeError):
         return None
     return target if own else None
 
@@ -138,14 +142,14 @@ def load_pairs(
     named: dict[str, Path] = {}
     if targets is not None:
         by_stem(paths, "a target would fit both")
-        named = by_stem(find_images([targets]), "either could be the target")
+        named = by_stem(find_images([targets]), EITHER)
     for folder in {maker.cache / maker.filter for maker in makers}:
         drop_abandoned(folder)
 
     def load(path: Path) -> Pair:
         image = read_picture(path, smallest)
         if targets is not None:
-            return image, _ready_target(path, image, named, targets)
+            return image, ready_target(path, image, named, targets)
         try:
             made = [maker.target(image) for maker in makers]
         except PnenError as error:
@@ -155,7 +159,8 @@ def load_pairs(
     return list(in_parallel(load, paths, progress))
 
 
-def _ready_target(path: Path, image: NDArray[np.uint8], named: Mapping[str, Path], folder: Path) -> NDArray[np.uint8]:
+def ready_target(path: Path, image: NDArray[np.uint8], named: Mapping[str, Path], folder: Path) -> NDArray[np.uint8]:
+    """The target of a picture of this path; UsageError where there is none, ImageError where it is of another size."""
     if path.stem not in named:
         raise UsageError(f"{folder}: expected a target named {path.stem} for {path}, found none")
     target = read_rgb(named[path.stem])

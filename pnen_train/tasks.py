@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pnen_runtime.bicubic import enlarge, resize
 from pnen_runtime.errors import UsageError
+from pnen_runtime.schema import read_json
 
 from .filters import STRENGTH, resolve
 from .metrics import levels
@@ -20,9 +21,10 @@ from .parallel import Progress, in_parallel
 from .pictures import read_grey, read_luma, read_picture
 from .targets import SMALLEST, Maker, Pair, load_pairs
 
+NOTE = "filter.json"  # which filter made the images of a folder
 Load = Callable[[Sequence[Path], int, Progress | None], list[Pair]]  # paths, least pixels a side → pairs
-NAMED_BY = ("filter", "function", "noise", "scale")  # what a task is, in [target] of a recipe and in a card
-SMOOTHING = ("filter", "function")
+NAMED_BY = ("filter", "function", "targets", "noise", "scale")  # what a task is, in [target] of a recipe and in a card
+SMOOTHING = ("filter", "function", "targets")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ def task_of(target: Mapping[str, Any], ready: Path | None = None, folders: Seque
         return _denoising(noise, target["noise"] if "strengths" in target else None)
     if "scale" in target:
         return _super_resolution(target["scale"])
+    if "targets" in target:
+        return _ready(target["targets"], ready)
     own, strengths = target.get("function"), target.pop("strengths", ())
     name = own or target.pop("filter")
     if ready is not None and strengths:
@@ -66,6 +70,28 @@ def task_of(target: Mapping[str, Any], ready: Path | None = None, folders: Seque
         return load_pairs(paths, makers, ready, smallest=smallest, progress=progress)
 
     return Task(f"{name} targets", 3, load, load, strengths=tuple(strengths))
+
+
+def _ready(name: str, folder: Path | None) -> Task:
+    """Targets that were made elsewhere, by what is not known."""
+
+    def load(paths: Sequence[Path], smallest: int = SMALLEST, progress: Progress | None = None) -> list[Pair]:
+        if folder is None:
+            raise UsageError(f"expected the targets that were learnt, a folder called {name}, which nothing here can "
+                             "make again; give it: --targets FOLDER")  # fmt: skip
+        return load_pairs(paths, [], folder, smallest=smallest, progress=progress)
+
+    return Task(f"targets in {name}", 3, load, load)
+
+
+def shown_by(folder: Path) -> dict[str, Any]:
+    """The resolved target that a folder of ready ones shows: the filter of its note, or {"targets": its name}."""
+    try:
+        note = read_json((folder / NOTE).read_text(encoding="utf-8"))
+        settings = {key: note[key] for key in resolve(note["filter"], {})}
+        return resolve_target({"filter": note["filter"]} | settings)
+    except (OSError, ValueError, LookupError, TypeError, UsageError):  # no note, or another program's
+        return {"targets": folder.resolve().name or "targets"}
 
 
 def of_strength(target: Mapping[str, Any], strength: float | None = None) -> dict[str, Any]:
@@ -106,7 +132,7 @@ def at_each_strength(pairs: Sequence[Pair], task: Task) -> dict[float | None, li
 
 def resolve_target(target: Mapping[str, Any]) -> dict[str, Any]:
     """{"filter": name, and all its settings}, {"function": "module:function"} with a strength where it takes one,
-    {"noise": σ in 8-bit levels} or {"scale": factor}; by default L0.
+    {"targets": name of the folder of ready ones}, {"noise": σ in 8-bit levels} or {"scale": factor}; by default L0.
 
     `strengths` beside a filter or function are those of the targets that an adjustable network learns from, beside
     noise the least and the most σ; the filter's own setting, or σ, is then the default strength. `colour` beside noise
@@ -127,6 +153,11 @@ def resolve_target(target: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError(f"expected colour in [target] to be true or false, got {target['colour']!r}")
         result |= {"colour": True} if target.get("colour") else {}
         return _with_strengths(result, target.get("strengths"))
+    if "targets" in target:
+        folder = target["targets"]
+        if len(target) > 1 or not isinstance(folder, str) or not 0 < len(folder) <= 255:
+            raise UsageError(f"expected targets in [target] to be the name of a folder, alone, got {target!r}")
+        return {"targets": folder}
     if "function" in target:
         result = function_target(target)
         return _with_strengths(result, target.get("strengths"))

@@ -73,10 +73,11 @@ def train(
 
     `pairs` and `validation` hold inputs and targets, as the recipe's task makes them to train on and to score. With
     `resume` the run in `folder` goes on; on the CPU, with the same number of threads, it ends with exactly the weights
-    that an uninterrupted run gives. Ctrl-C and SIGTERM save before they end the run, as Stopped; so does `deadline`, in
-    seconds by `clock`, as TimeIsUp. With `fit` the run gets as many steps as end by then (see `pnen_train.fit`); a
-    resumed one keeps those. Of several `processes` all see the folder, and the first writes. Returns the last
-    checkpoint. `begin` is called with the run before the first step, when it can be resumed already; `seen` after each.
+    that an uninterrupted run gives. Ctrl-C, SIGTERM and SIGHUP save before they end the run, as Stopped; so
+    does `deadline`, in seconds by `clock`, as TimeIsUp. With `fit` the run gets as many steps as end by then (see
+    `pnen_train.fit`); a resumed one keeps those. Of several `processes` all see the folder, and the first writes.
+    Returns the last checkpoint. `begin` is called with the run before the first step, when it can be resumed already;
+    `seen` after each.
 
     Raises UsageError, CheckpointError, BackendMissing, or PnenError where the loss is not finite any more.
     """

@@ -68,8 +68,8 @@ def main(folder: Path) -> None:
     exporting, export_mb = command("pnen-export", "--fp16", "--fp32", "l0", "--out", folder)
     engine = folder / "l0.fp16.engine"
     if engine.exists() and first_gpu() is not None:
-        command("pnen-smooth", photographs, folder / "smooth_by_engine", "--model", engine, "--force")
-    smoothing, smooth_mb = command("pnen-smooth", photographs, smooth, "--model", folder / "l0.ort.onnx", "--force")
+        command("pnen-smooth", photographs, folder / "smooth_by_engine", "--model", engine, "--overwrite")
+    smoothing, smooth_mb = command("pnen-smooth", photographs, smooth, "--model", folder / "l0.ort.onnx", "--overwrite")
     rows = []
     for name in PHOTOGRAPHS:
         before, after = (np.asarray(Image.open(part / f"{name}.png")) for part in (photographs, smooth))

@@ -14,13 +14,25 @@ from ..checkpoint import load_checkpoint, save_checkpoint
 from ..device import pick_device, put
 from ..evaluate import evaluate, mean_scores, network_smoother
 from ..progress import bar
-from ..targets import Pair, find_images, spread
-from .options import FOLDER, TileSize, device, file_to_write, images, model, pairs_of, scored_tasks
+from ..targets import SMALLEST, Pair, find_images, spread
+from ..tasks import shown_by
+from .options import (
+    TileSize,
+    check_tiles,
+    device,
+    file_to_write,
+    images,
+    model,
+    pairs_of,
+    scored_tasks,
+    targets,
+    usable_of,
+)
 
 
 def _numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> list[float]:
     try:
-        return [float(part) for part in (text or "").split(",") if part]
+        return [float(part) for part in text.split(",")] if text is not None else []
     except ValueError:
         raise click.BadParameter(f'expected numbers between commas, got "{text}"') from None
 
@@ -28,12 +40,12 @@ def _numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) ->
 @click.command("evaluate", cls=Command)
 @model
 @images
-@click.option("--targets", type=FOLDER, help="Ready targets; otherwise the task that the network learnt makes them.")
+@targets
 @click.option("--tile", type=TileSize(), help="Pixels a side.  [default: what the checkpoint recommends]")
 @click.option("--tile-step", metavar="PIXELS", type=click.IntRange(min=1), help="From one tile to the next.")
 @click.option("--blend", type=click.Choice(BLENDS), help="How tiles are joined.  [default: what suits the network]")
-@click.option("--strengths", metavar="NUMBER,...", callback=_numbers, help="Of an adjustable network.  [default: for "
-              "L0 0.002,0.004,0.02,0.093,0.2, else its least, usual and most]")  # fmt: skip
+@click.option("--strengths", "--strength", metavar="NUMBER,...", callback=_numbers, help="Of an adjustable network.  "
+              "[default: for L0 0.002,0.004,0.02,0.093,0.2, else its least, usual and most]")  # fmt: skip
 @click.option("--limit", metavar="IMAGES", type=click.IntRange(min=1), help="Score so many, spread "
               "evenly.")  # fmt: skip
 @device
@@ -59,9 +71,11 @@ def command(
     own = found.training.get("tile", 96), found.training.get("tile_step", 80)
     tile = own[0] if tile is None else tile
     step = tile_step or (own[1] if tile == own[0] else None)
+    check_tiles(tile, tile_step)
     paths, rows = find_images(images), {}
     paths = spread(paths, limit or len(paths))
     apart = scored_tasks(found.training, targets, strengths)
+    paths = usable_of(dict.fromkeys(paths, SMALLEST), targets)
     for strength, task in apart.items():
         pairs = pairs_of(task.scored, task.name, paths)
         with bar("scoring", len(pairs)) as advance:
@@ -77,11 +91,13 @@ def command(
     if file is not None:
         found.training["scores"] = {"images": len(pairs), "tile": tile, "tile_step": step,
                                     "blend": blend or blend_for(found.config),
+                                    **({"targets": shown_by(targets)} if targets is not None else {}),
                                     "rows": record}  # fmt: skip
         save_checkpoint(file, found)
+    against = "" if targets is None else f", against the targets in {targets}"
     if as_json:
         return click.echo(json.dumps(record, indent=1))
-    click.echo(f"{'':24} PSNR dB    SSIM   SSIM box7   s/image   ({len(pairs)} images)")
+    click.echo(f"{'':24} PSNR dB    SSIM   SSIM box7   s/image   ({len(pairs)} images{against})")
     for name, s in rows.items():
         say(f"{name:24} {s.psnr:7.2f}  {s.ssim:.4f}      {s.ssim_box7:.4f}   {s.seconds:7.2f}")
 

@@ -8,15 +8,22 @@ import click
 
 from pnen_runtime.errors import CheckpointError, UsageError
 
+from ..pictures import read_picture
 from ..progress import bar
-from ..targets import SMALLEST, Pair
+from ..targets import EITHER, SMALLEST, Pair, by_stem, find_images, ready_target
 from ..tasks import Load, Task, of_strength, resolve_target, strengths_of, task_of, usual_strength
+from ..usable import usable
 
 THERE = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 model = click.argument("checkpoint", metavar="MODEL.pt")
 images = click.argument("images", nargs=-1, required=True, type=THERE)
+targets = click.option("--targets", type=FOLDER, help="Ready targets; otherwise the task that the network learnt makes "
+                       "them.")  # fmt: skip
+skip_bad = click.option("--skip-bad", is_flag=True, help="Leave out, with a warning, pictures that cannot be read "
+                        "or are too small.")  # fmt: skip
+SKIP_BAD = ", or add --skip-bad"
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:NUMBER.")
 
 
@@ -31,6 +38,21 @@ class TileSize(click.ParamType):
         if not (value.isdecimal() and int(value) >= 16):
             self.fail(f'expected "whole" or at least 16 pixels, got "{value}"', param, ctx)
         return int(value)
+
+
+def usable_of(
+    least: Mapping[Path, int], ready: Path | None = None, *, skip: bool = False, remedy: str = ""
+) -> list[Path]:
+    """The pictures that can be read, have so many pixels a side and, where targets are ready, one; see `usable`."""
+    named = by_stem(find_images([ready]), EITHER) if ready is not None else {}
+
+    def check(path: Path) -> None:
+        image = read_picture(path, least[path])
+        if ready is not None:
+            ready_target(path, image, named, ready)
+
+    with bar("looking at pictures", len(least)) as advance:
+        return usable(list(least), check, skip=skip, remedy=remedy, progress=advance)
 
 
 def pairs_of(load: Load, name: str, paths: Sequence[Path], smallest: int = SMALLEST) -> list[Pair]:
@@ -75,8 +97,26 @@ def scored_tasks(
     task = training["task"]
     least, most = strengths_of(task)
     kind = "noise" if "noise" in task else task.get("filter", "")
-    asked = strengths or EVALUATED.get(kind, (least, usual_strength(task), most))
+    for strength in strengths:
+        check_strength(training, strength)
+    usual = [strength for strength in EVALUATED.get(kind, ()) if least <= strength <= most]
+    asked = strengths or usual or (least, usual_strength(task), most)
     return {strength: task_of(of_strength(task, strength)) for strength in asked}
+
+
+def check_strength(training: Mapping[str, Any], strength: float) -> None:
+    """UsageError where an adjustable network with this record does not know it: what it gives there means nothing."""
+    least, most = strengths_of(training["task"])
+    if not least <= strength <= most:
+        raise UsageError(f"expected a strength from {least:g} to {most:g}, which the network learnt, got {strength:g}")
+
+
+def check_tiles(tile: int | str, step: int | None) -> None:
+    """UsageError for a `--tile-step` that does not go with the tile, which would show after minutes of targets."""
+    if step is not None and tile == "whole":
+        raise UsageError("--tile-step is for tiles, and --tile is whole; leave it out")
+    if isinstance(tile, int) and step is not None and step > tile:
+        raise UsageError(f"expected --tile-step from 1 to {tile}, a tile, got {step}")
 
 
 def file_to_write(checkpoint: str) -> Path:

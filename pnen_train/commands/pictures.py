@@ -8,10 +8,10 @@ from pnen_runtime.commands import Command
 from pnen_runtime.errors import UsageError
 from pnen_runtime.image import write_image
 
-from ..prepare import training_pictures
+from ..prepare import ONE_NAME, training_pictures
 from ..progress import bar
-from ..targets import find_images
-from .options import THERE
+from ..targets import SMALLEST, by_stem, find_images
+from .options import SKIP_BAD, THERE, skip_bad, usable_of
 
 
 @click.command("pictures", cls=Command)
@@ -20,7 +20,8 @@ from .options import THERE
 @click.option("--sizes", metavar="NUMBER", type=click.IntRange(1, 8), default=2, show_default=True,
               help="In how many sizes each photograph comes.")  # fmt: skip
 @click.option("--clean", is_flag=True, help="Photographs alone: for networks that take noise away or enlarge.")
-def command(photographs: tuple[Path, ...], folder: Path, sizes: int, clean: bool) -> None:
+@skip_bad
+def command(photographs: tuple[Path, ...], folder: Path, sizes: int, clean: bool, skip_bad: bool) -> None:
     """Make training pictures of PHOTOGRAPHS (files or folders) in the new folder OUT.
 
     The photographs reduced to 512 pixels, and again to two thirds or half of that; noisy pieces of some; and drawn
@@ -29,6 +30,8 @@ def command(photographs: tuple[Path, ...], folder: Path, sizes: int, clean: bool
     if folder.is_dir() and any(folder.iterdir()):
         raise UsageError(f"{folder}: expected a new folder, got one that holds something")
     paths = find_images(photographs)
+    by_stem(paths, ONE_NAME)
+    paths = usable_of(dict.fromkeys(paths, SMALLEST), skip=skip_bad, remedy=SKIP_BAD)
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
     with bar("photographs", len(paths)) as advance:

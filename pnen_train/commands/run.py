@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import monotonic
@@ -18,22 +19,25 @@ from ..config import Recipe, override, read_recipe
 from ..cost import WORTH_MEASURING, Meter, measured, sizes_of, told
 from ..device import pick_device
 from ..evaluate import Scores, evaluate, mean_scores
+from ..lock import alone_in
 from ..models import count_parameters
 from ..own_filter import with_source
 from ..processes import joined
 from ..progress import bar, say
 from ..start import begin_with
 from ..state import State, build_network
-from ..targets import find_images, spread
-from ..tasks import task_of
+from ..targets import SMALLEST, find_images, spread
+from ..tasks import shown_by, task_of
 from ..train import Stopped, TimeIsUp, at_scored_strengths, train
-from .options import FOLDER, THERE, device, pairs_of
+from .options import FOLDER, SKIP_BAD, THERE, device, pairs_of, skip_bad, usable_of
 
 
 @click.command(cls=Command)
 @click.argument("recipe")
 @click.argument("images", nargs=-1, type=THERE)
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder.  [default: runs/RECIPE]")
+@click.option(
+    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder.  [default: runs/RECIPE]"
+)
 @click.option("--validation", multiple=True, type=THERE, help="Images to score on, instead of some held out "
               "of IMAGES; of many, as many as the recipe's validation_images, spread evenly.")  # fmt: skip
 @click.option("--targets", type=FOLDER, help="Ready targets of all images, named as they are; otherwise the recipe's "
@@ -54,6 +58,7 @@ from .options import FOLDER, THERE, device, pairs_of
               "long after the start; --resume goes on.")  # fmt: skip
 @click.option("--fit", is_flag=True, help="Set the steps so that warm-up and the whole schedule end with --max-time; "
               "a trial measures the rate. A resumed run keeps them.")  # fmt: skip
+@skip_bad
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option("--dry-run", is_flag=True, help="Print all settings, say what the run would cost, and stop; a function "
               "in [target] is read and not run.")  # fmt: skip
@@ -70,6 +75,7 @@ def command(
     threads: int | None,
     max_time: float | None,
     fit: bool,
+    skip_bad: bool,
     resume: bool,
     dry_run: bool,
 ) -> None:
@@ -87,6 +93,11 @@ def command(
     if targets is None:
         plan = replace(plan, target=with_source(plan.target, folders))
     network, task = build_network(plan), task_of(plan.target, targets, folders)
+    if targets is not None:
+        plan = replace(plan, target=shown_by(targets))  # they are learnt from, whatever the recipe names
+        task = task_of(plan.target, targets)
+    elif "targets" in plan.target:
+        raise UsageError(f"{recipe}: its targets are ready ones, {plan.target['targets']}; give them: --targets FOLDER")
     if plan.optimiser.start and not resume:
         begin_with(network, plan.optimiser.start)  # what does not fit shows now, not after the targets
     if threads:
@@ -101,9 +112,17 @@ def command(
         if plan.optimiser.steps >= WORTH_MEASURING:
             say(f"{name}: {told(plan, *measured(plan, sizes_of(scored), place), place)}, beside making targets")
         return
-    with joined(device) as (processes, device):
+    if resume:
+        _first_step(out, resume, plan)  # where there is no run, no folder is made
+    with joined(device) as (processes, device), alone_in(out) if processes.leads else nullcontext():
         place = pick_device(device)
         first = _first_step(out, resume, plan)
+        least, scale = plan.data.largest, plan.target.get("scale", 1)
+        sizes = dict.fromkeys(scored, SMALLEST) | dict.fromkeys(paths, -(-least // scale) * scale)
+        good = set(usable_of(sizes, targets, skip=skip_bad, remedy=SKIP_BAD))
+        paths, scored = ([path for path in some if path in good] for some in (paths, scored))
+        if not paths or not scored:
+            raise UsageError(f"expected pictures to train on and to score, got {len(paths)} and {len(scored)} that do")
         with processes.first_before_the_others():  # which then find its targets on disk
             pairs = pairs_of(task.training, task.name, paths, plan.data.largest)
             held = pairs_of(task.scored, task.name, scored)

@@ -6,15 +6,16 @@ from pathlib import Path
 import click
 
 from pnen_runtime.commands import Command
+from pnen_runtime.errors import UsageError
 
 from ..checkpoint import load_checkpoint, save_checkpoint
 from ..device import pick_device, put
 from ..evaluate import network_smoother
 from ..progress import bar
 from ..study import TILES, recommended, study
-from ..targets import find_images, spread
+from ..targets import SMALLEST, find_images, spread
 from ..tasks import of_strength, task_of, usual_strength
-from .options import device, file_to_write, images, model, pairs_of, task_learnt
+from .options import check_strength, device, file_to_write, images, model, pairs_of, targets, task_learnt, usable_of
 
 
 @click.command("study", cls=Command)
@@ -23,10 +24,17 @@ from .options import device, file_to_write, images, model, pairs_of, task_learnt
 @click.option("--limit", metavar="IMAGES", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option("--strength", "strength_asked", metavar="NUMBER", type=float, help="Of an adjustable network.  [default: "
               "that of the recipe]")  # fmt: skip
+@targets
 @device
 @click.option("--write", is_flag=True, help="Keep the recommended tile in MODEL.pt, and so in every model card.")
 def command(
-    checkpoint: str, images: tuple[Path, ...], limit: int, strength_asked: float | None, device: str, write: bool
+    checkpoint: str,
+    images: tuple[Path, ...],
+    limit: int,
+    strength_asked: float | None,
+    targets: Path | None,
+    device: str,
+    write: bool,
 ) -> None:
     """Score MODEL.pt on whole images and in tiles of several sizes, and say which tile to recommend.
 
@@ -36,11 +44,16 @@ def command(
     file = file_to_write(checkpoint) if write else None
     found, place = load_checkpoint(checkpoint), pick_device(device)
     network = put(found.model(), place)
-    task, strength = task_learnt(found.training), None
-    if found.training["task"].get("strengths"):
+    task, strength = task_learnt(found.training, targets), None
+    if (found.training.get("task") or {}).get("strengths"):
+        if strength_asked is not None:
+            check_strength(found.training, strength_asked)
         one = of_strength(found.training["task"], strength_asked)
         task, strength = task_of(one), usual_strength(one)
-    pairs = pairs_of(task.scored, task.name, spread(find_images(images), limit))
+    elif strength_asked is not None:
+        raise UsageError("the network knows one strength; leave out --strength")
+    paths = usable_of(dict.fromkeys(spread(find_images(images), limit), SMALLEST), targets)
+    pairs = pairs_of(task.scored, task.name, paths)
     with bar("tiles", len(TILES)) as advance:
         smoother = partial(network_smoother, network, device=place, strength=strength)
         rows = study(smoother, pairs, shave=task.shave, progress=advance)

@@ -1,10 +1,12 @@
 """The user's cache: what others could have written is never run."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from pnen_runtime.cache import cache_folder, kernels_file
+from pnen_runtime.files import user_cache
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="owners and modes as POSIX has them")
 
@@ -38,10 +40,22 @@ def test_the_folder_of_somebody_else_is_not_used(home, monkeypatch):
     assert cache_folder("kernels") is None and kernels_file(b"plan") is None
 
 
-def test_an_account_without_a_home_does_without(home, monkeypatch):
-    home.parent.joinpath("file").write_bytes(b"")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(home.parent / "file" / "none"))
-    assert cache_folder("kernels") is None
+def no_home():
+    raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.mark.parametrize("home", ["cannot be made", "is unknown"])
+def test_an_account_without_a_home_does_without_and_is_told_once_how_to_have_one(tmp_path, monkeypatch, caplog, home):
+    tmp_path.joinpath("file").write_bytes(b"")
+    if home == "is unknown":
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setattr(Path, "home", no_home)
+    else:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "none"))
+    name = f"kernels {home}"
+    assert cache_folder(name) is None and cache_folder(name) is None
+    (line,) = caplog.messages
+    assert line.startswith("the cache ") and str(user_cache(name)) in line and "XDG_CACHE_HOME=FOLDER chooses" in line
 
 
 def test_kernels_go_by_the_digest_of_the_plan_and_the_oldest_go(home):

@@ -77,3 +77,14 @@ def test_of_a_failure_without_end_the_ends_are_shown():
     assert result.exit_code == 2 and len(result.stderr) < 2000
     assert result.stderr.startswith("Error: expected a number, got xxx")
     assert result.stderr.endswith("x; change it\n") and " [3,234 characters left out] " in result.stderr
+
+
+def test_where_nobody_can_be_told_the_exit_code_still_tells(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EIO, "a terminal that was closed")
+
+    def fail():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("click.exceptions.echo", refuse)
+    assert CliRunner().invoke(Command("fail", callback=fail), []).exit_code == 130

@@ -2,9 +2,11 @@ import errno
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pnen_runtime.files import TEMPORARY, drop_abandoned, replace_when_done, write_bytes, write_text
+from pnen_runtime.image import write_image
 
 
 def test_a_file_is_replaced_whole_and_keeps_its_suffix_meanwhile(tmp_path):
@@ -72,3 +74,54 @@ def test_where_nothing_may_be_deleted_the_failure_still_names_the_file(tmp_path,
     with pytest.raises(OSError, match="Read-only") as caught:
         write_bytes(tmp_path / "model.onnx", b"data")
     assert caught.value.filename == str(tmp_path / "model.onnx")
+
+
+def test_a_new_file_has_what_the_umask_leaves_and_a_replaced_one_keeps_its_mode(tmp_path):
+    path = tmp_path / "model.onnx"
+    before = os.umask(0o027)
+    try:
+        write_bytes(path, b"new")
+    finally:
+        os.umask(before)
+    if os.name == "posix":
+        assert path.stat().st_mode & 0o777 == 0o640
+    for mode in (0o600, 0o664, 0o400) if os.name == "posix" else (0o666,):
+        path.chmod(mode)
+        write_bytes(path, b"%o" % mode)
+        assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"%o" % mode, mode)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+@pytest.mark.skipif(os.name != "posix", reason="modes as POSIX has them")
+def test_a_picture_that_is_replaced_keeps_its_mode(tmp_path, suffix):
+    path = tmp_path / f"picture.{suffix}"
+    write_image(path, np.full((8, 8, 3), 7, np.uint8))
+    path.chmod(0o600)
+    write_image(path, np.full((8, 8, 3), 8, np.uint8))
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.name != "posix", reason="owners as POSIX has them")
+def test_a_group_that_cannot_be_handed_on_lets_no_other_one_in(tmp_path, monkeypatch):
+    path, asked = tmp_path / "secret.bin", []
+    write_bytes(path, b"old")
+    path.chmod(0o664)
+    own = Path.stat
+
+    def of_another(file, **settings):
+        found = own(file, **settings)
+        if file != path:
+            return found
+        values = list(found)
+        values[4:6] = found.st_uid, found.st_gid + 1
+        return os.stat_result(values)
+
+    def refuse(_path, user, group):
+        asked.append((user, group))
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "stat", of_another)
+    monkeypatch.setattr(os, "chown", refuse)
+    write_bytes(path, b"new")
+    monkeypatch.undo()
+    assert asked and path.stat().st_mode & 0o777 == 0o644

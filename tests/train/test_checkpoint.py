@@ -160,3 +160,11 @@ def test_a_file_that_may_not_be_read_is_an_os_error(saved, monkeypatch):
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(PermissionError):
         load_checkpoint(saved[1])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes as POSIX has them")
+def test_a_checkpoint_that_is_replaced_keeps_its_mode(saved):
+    found, path = saved
+    path.chmod(0o600)
+    save_checkpoint(path, found)
+    assert path.stat().st_mode & 0o777 == 0o600

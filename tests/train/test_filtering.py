@@ -126,7 +126,7 @@ def test_the_folder_of_the_images_and_names_that_would_collide_are_refused(image
 def test_a_file_is_overwritten_only_by_force_and_never_by_itself(images, tmp_path):
     source, out = images / "coffee.png", tmp_path / "out.png"
     out.write_bytes(b"mine")
-    with pytest.raises(UsageError, match="is there already; add --force"):
+    with pytest.raises(UsageError, match="is there already; add --overwrite"):
         filter_files("l0", {}, [source], out, folder=False)
     assert out.read_bytes() == b"mine"
     filter_files("l0", {}, [source], out, folder=False, force=True)

@@ -1,12 +1,58 @@
 """Interrupts before a run has a step, and while it does something else than steps."""
 
 import signal
+from contextlib import contextmanager
 
 import pytest
+from click.testing import CliRunner
 
 from pnen_train import train as training
 from pnen_train.checkpoint import load_checkpoint
+from pnen_train.cli import main
+from pnen_train.commands import options
 from pnen_train.train import Stopped, train
+
+ENDING = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_while_training_saves_first_and_one_that_is_ignored_stays_so(tmp_path, tiny, pairs, number):
+    def tell(state):
+        if state.step == 1:
+            signal.raise_signal(number)
+
+    before = signal.signal(number, lambda *_: pytest.fail("the training took no notice"))
+    try:
+        with pytest.raises(Stopped) as stopped:
+            train(tiny(), pairs[:3], pairs[3:], tmp_path, device="cpu", seen=tell)
+        assert stopped.value.number == number and load_checkpoint(tmp_path / "last.pt").step == 2
+        signal.signal(number, signal.SIG_IGN)
+        assert train(tiny(), pairs[:3], pairs[3:], tmp_path / "ignored", device="cpu", seen=tell).step == 6
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_while_targets_are_made_keeps_the_whole_ones_alone(images, recipe_file, tmp_path, monkeypatch, number):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    @contextmanager
+    def bar(*_):
+        yield lambda *_: signal.raise_signal(number)  # once a target is there, while others are made
+
+    monkeypatch.setattr(options, "bar", bar)
+    before = signal.signal(number, lambda *_: pytest.fail("the command took no notice"))
+    words = ["run", recipe_file(), images, "--out", tmp_path / "run"]
+    try:
+        result = CliRunner().invoke(main, list(map(str, words)))
+    finally:
+        signal.signal(number, before)
+    assert result.exit_code == 128 + number and result.stderr.splitlines()[-1] == "Error: interrupted"
+    kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert kept and {path.suffix for path in kept} == {".json", ".png"} and not (tmp_path / "run" / "last.pt").exists()
+    assert not [path for path in kept if path.name.startswith(".")]
+    for path in kept:
+        assert path.with_suffix(".json").is_file() and path.with_suffix(".png").is_file()
 
 
 @pytest.mark.parametrize("moment", ["begin", "first step", "first validation"])

@@ -1,10 +1,12 @@
 """A bar on a terminal, plain lines in a log; devices by name; work in parallel."""
 
+import errno
 import io
 import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -141,3 +143,13 @@ def test_parallel_results_keep_their_order_and_a_failure_ends_them(monkeypatch):
     with pytest.raises(KeyError):
         list(in_parallel(work, range(2_000)))
     assert len(done) <= 3 + parallel.usable_cores()
+
+
+@pytest.mark.parametrize(("number", "raised"), [(errno.EIO, False), (errno.ENOSPC, True)])
+def test_a_terminal_that_was_closed_does_not_end_a_run_and_a_full_disk_does(monkeypatch, number, raised):
+    def refuse(*_, **__):
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(progress.console, "print", refuse)
+    with pytest.raises(OSError, match="no") if raised else nullcontext():
+        progress.say("step 3")

@@ -194,3 +194,13 @@ def test_spread_takes_as_many_as_asked_over_the_whole_list(count):
     found = spread(list(range(20)), count)
     assert len(found) == min(count, 20) == len(set(found))
     assert found == sorted(found) and found[0] == 0 and found[-1] >= 20 - 20 / count - 1
+
+
+@pytest.mark.parametrize("filter", ["l0", "wmf"])
+def test_a_cache_that_cannot_be_written_to_costs_time_alone(images, tmp_path, caplog, filter):
+    (tmp_path / "file").touch()
+    own = Maker.of(filter, {}, tmp_path / "file" / f"cache of {filter}")
+    for image, target in load_pairs(find_images([images]), [own]):
+        np.testing.assert_array_equal(target, filter_image(image, filter, {}))
+    (line,) = caplog.messages
+    assert line.startswith(f"the cache {own.cache} cannot be written to (") and "chooses another" in line

@@ -79,7 +79,7 @@ def _export(folder: Path, again: bool) -> None:
 
 
 def _smooth(folder: Path, again: bool) -> None:
-    words = [folder / "pictures", folder / "out", "--model", "wmf-fast", "--threads", 1, *["--force"] * again]
+    words = [folder / "pictures", folder / "out", "--model", "wmf-fast", "--threads", 1, *["--overwrite"] * again]
     smooth_command(list(map(str, words)))
 
 

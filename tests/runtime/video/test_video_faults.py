@@ -94,7 +94,7 @@ def test_a_disk_that_takes_no_more_leaves_nothing(clip, model, tmp_path, suffix)
     assert {file.name for file in tmp_path.iterdir()} == {"in.mp4", "identity.onnx"}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_an_interrupt_leaves_nothing(clip, model, tmp_path, number, code):
     source, target = clip(frames=32), tmp_path / "out.mp4"
     script = (
