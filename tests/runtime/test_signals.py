@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from pnen_runtime.commands import Command
 from pnen_runtime.files import replace_when_done
 
+PACKAGES = {"smooth": "pnen_runtime", "train": "pnen_train", "export": "pnen_export"}
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 
@@ -43,9 +44,9 @@ class AtImport:
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.meta_path.insert(0, AtImport())
-import pnen_start
+from {PACKAGES[command]}.entry import {command}
 sys.argv[0] = "pnen-{command}"
-pnen_start.{command}()
+{command}()
 """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", script, *words], cwd=tmp_path, env=environment, capture_output=True,

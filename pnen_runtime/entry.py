@@ -1,6 +1,6 @@
-"""Where the commands begin: Ctrl-C while their modules are imported is one line and exit code 130, no traceback.
+"""Where commands begin: Ctrl-C while their modules are imported is one line and exit code 130, no traceback.
 
-A module of its own, since a package's own imports come before anything in it.
+Nothing is imported before that takes time: `pnen_runtime` imports what it offers when that is asked for.
 """
 
 import os
@@ -13,7 +13,8 @@ def _end(_number: int, _frame: object) -> None:
     os._exit(128 + signal.SIGINT)
 
 
-def _begin(module: str, command: str) -> None:
+def begin(module: str, command: str) -> None:
+    """Import a module and run its command."""
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:  # as KeyboardInterrupt some imports would swallow it
         signal.signal(signal.SIGINT, _end)
@@ -24,14 +25,4 @@ def _begin(module: str, command: str) -> None:
 
 def smooth() -> None:
     """`pnen-smooth`."""
-    _begin("pnen_runtime.cli", "smooth")
-
-
-def train() -> None:
-    """`pnen-train`."""
-    _begin("pnen_train.cli", "main")
-
-
-def export() -> None:
-    """`pnen-export`."""
-    _begin("pnen_export.cli", "main")
+    begin("pnen_runtime.cli", "smooth")

@@ -1,0 +1,8 @@
+"""Where `pnen-train` begins."""
+
+from pnen_runtime.entry import begin
+
+
+def train() -> None:
+    """`pnen-train`."""
+    begin("pnen_train.cli", "main")
