@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"IDAT", b"IEND")  # chunks that make the picture
 # Tags of the first page that make it: sizes, samples, strips, tiles, compression, colours, tables of JPEG.
@@ -19,12 +20,52 @@ def bare_files(data: bytes) -> list[tuple[bytes, str]]:
     """
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         still = tuple(name for name in PIXELS if name not in (b"acTL", b"fcTL", b"fdAT"))
-        opaque = tuple(name for name in still if name != b"tRNS")
-        return [(_png(data, PIXELS), "its metadata"), (_png(data, still), "its metadata and animation"),
-                (_png(data, opaque), "its metadata and transparency")]  # fmt: skip
+        opaque = tuple(name for name in PIXELS if name != b"tRNS")
+        found = [(_png(data, PIXELS), "its metadata"), (_png(data, opaque), "its metadata and transparency")]
+        if b"fcTL" not in data:  # an animation that says so, and has no frames
+            found.insert(1, (_png(data, still), "its metadata"))
+        return found
     if data[:4] in (b"II*\0", b"MM\0*"):
         return [(made, "its metadata") for made in (_tiff(data),) if made]
     return []
+
+
+def ends_in(file: Any, mark: bytes) -> bool:
+    """Whether an open file ends in these bytes, zeros behind them aside."""
+    here = file.tell()
+    file.seek(max(0, file.seek(0, 2) - 4096))
+    end = file.read().rstrip(b"\0")
+    file.seek(here)
+    found: bool = end.endswith(mark)
+    return found
+
+
+def tiff_is_cut(file: Any) -> bool:
+    """Whether the list of pages of an open TIFF leads beyond its end, as of one that is cut off between two."""
+    here = file.tell()
+    try:
+        size = file.seek(0, 2)
+        file.seek(0)
+        head = file.read(8)
+        order, place = "<" if head[:2] == b"II" else ">", 4
+        for _ in range(10_000):
+            if head[:4] not in (b"II*\0", b"MM\0*"):
+                return False  # BigTIFF
+            file.seek(place)
+            (begin,) = struct.unpack(order + "I", file.read(4))
+            if begin == 0:
+                return False
+            if begin + 2 > size:
+                return True
+            file.seek(begin)
+            place = begin + 2 + 12 * struct.unpack(order + "H", file.read(2))[0]
+            if place + 4 > size:
+                return True
+        return False
+    except (struct.error, OSError):
+        return True
+    finally:
+        file.seek(here)
 
 
 def _png(data: bytes, kept: tuple[bytes, ...]) -> bytes:

@@ -68,10 +68,9 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
 
 
 @click.command(cls=WithOthers, context_settings={"auto_envvar_prefix": "PNEN_SMOOTH"})
-@click.argument("words", metavar="IN... OUT", nargs=-1, required=True,
-                type=click.Path(allow_dash=True, path_type=Path))  # fmt: skip
-@click.option("-o", "--out", "--output", "out", metavar="OUT", type=click.Path(allow_dash=True, path_type=Path),
-              help="OUT, where all other names are to be IN.")  # fmt: skip
+@click.argument("words", metavar="IN... OUT", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.option("-o", "--out", "--output", "out", metavar="OUT", type=click.Path(allow_dash=True),
+              help="OUT, where all other names are to be IN; a name that ends in / is a folder.")  # fmt: skip
 @click.option("-m", "--model", metavar="NAME|PATH", default="l0", show_default=True, shell_complete=complete_model,
               help="A bundled model or a model file.")  # fmt: skip
 @click.option(
@@ -122,8 +121,8 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=print_models,
               help="List the bundled models and the filters, and exit.")  # fmt: skip
 def smooth(
-    words: tuple[Path, ...],
-    out: Path | None,
+    words: tuple[str, ...],
+    out: str | None,
     model: str,
     strength: float | str | None,
     mask: Path | None,
@@ -148,11 +147,12 @@ def smooth(
     pnen-smooth inspect FILE says what a model file holds, pnen-smooth doctor what runs here and what is in the way.
     """
     take_any_size()
-    sources, target = in_and_out(words, out)
+    sources, target, folder = in_and_out(words, out)
     single = len(sources) == 1 and not sources[0].is_dir()
     if saved.raw and (sources, target) != ((STANDARD,), STANDARD):
         raise UsageError("--raw takes frames from standard input to standard output; give - - as IN and OUT")
-    jobs = to_be_done(find_jobs(sources, target, recursive=recursive, suffix=saved.suffix), single, overwrite)
+    jobs = find_jobs(sources, target, folder=folder, recursive=recursive, suffix=saved.suffix)
+    jobs = to_be_done(jobs, single, overwrite)
     saved.for_all(output for _, output in jobs)
     if saved.compare and not overwrite and saved.compare.exists():
         raise UsageError(f"{saved.compare} would be overwritten; choose another name, or add --overwrite")

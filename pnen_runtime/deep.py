@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 PNG, TIFF = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HOLDS = {".png": ("ushort",), ".tif": ("ushort", "float"), ".tiff": ("ushort", "float")}  # what a suffix can hold
-METADATA = ("icc-profile-data", "exif-data", "xmp-data", "iptc-data")
+METADATA = {"exif-data": 1, "xmp-data": 2, "iptc-data": 4, "icc-profile-data": 8}  # and how `keep` counts them
+WORDS = 16  # comments and descriptions, likewise
+OTHER_COLOURS = ("cmyk", "lab", "labq", "labs", "xyz", "lch", "hsv")  # which Pillow converts
 INSTALL = f"install libvips for it: {pip_install('deep')}"
 log = logging.getLogger("pnen")
 
@@ -39,32 +41,37 @@ class DeepPicture:
         """
         with path.open("rb") as file:
             head = file.read(26)
-        png = head[:8] == PNG and len(head) == 26 and head[24] == 16 and head[25] in (2, 6)  # bits, RGB or RGBA
+        png = head[:8] == PNG and len(head) == 26 and head[24] == 16 and head[25] in (2, 4, 6)  # bits, RGB or alpha
         vips = libvips() if png or head[:4] in TIFF else None
         if vips is None:
             return None
         try:
             load = vips.Image.pngload if png else vips.Image.tiffload  # no other format, whatever the file says
-            image = load(str(path), fail_on="truncated")
-            if image.bands not in (3, 4) or image.format not in ("ushort", "float"):
+            image = load(str(path), fail_on="error")
+            if image.bands not in (2, 3, 4) or image.format not in ("ushort", "float"):
+                return None
+            if image.interpretation in OTHER_COLOURS:
                 return None
             pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
-            pixels = image.autorot().numpy()
+            image = image.autorot()
+            pixels = image.numpy()
         except vips.Error as error:
-            raise ImageError(f"{path}: the image cannot be read: {' '.join(str(error).split())}") from None
+            log.debug("%s: %s", path, " ".join(str(error).split()))
+            return None  # Pillow says what is wrong with it, or reads what libvips does not know
         if pages > 1:
             log.warning("%s: only the first of %d frames is taken", path, pages)
         return cls(np.ascontiguousarray(pixels), image)
 
-    def rounded(self) -> PIL.Image.Image:
-        """In 8 bits, with the profile alone of its metadata."""
+    def rounded(self, *, told: bool = True) -> PIL.Image.Image:
+        """In 8 bits, with the profile alone of its metadata, which the log tells."""
         from PIL import Image
 
         full = 1.0 if self.pixels.dtype == np.float32 else 65535.0
         image = Image.fromarray(np.rint(255 * np.clip(self.pixels / full, 0, 1)).astype(np.uint8))
         if self.source.get_typeof("icc-profile-data"):
             image.info["icc_profile"] = self.source.get("icc-profile-data")
-        log.warning("%s: rounded to 8 bits; .tif keeps all of it", self.source.filename)
+        if told:
+            log.warning("%s: rounded to 8 bits; .tif keeps all of it", self.source.filename)
         return image
 
     def like(self, pixels: np.ndarray) -> Self:
@@ -86,9 +93,9 @@ def libvips() -> Any:
 
 
 def write_deep(path: Path, pixels: np.ndarray, source: Any = None, *, strip: bool = False) -> None:
-    """Write (H, W, 3|4) uint16 or float32 pixels as PNG or TIFF, whole or not at all, with the metadata of `source`.
+    """Write (H, W, 2|3|4) uint16 or float32 pixels as PNG or TIFF, whole or not at all, with the metadata of `source`.
 
-    With `strip` its colour profile alone is kept, which the values need.
+    With `strip` without them; colours of 16 bits are in sRGB then, floats keep the profile that their values need.
 
     Raises ImageError where the format cannot hold them, BackendMissing without libvips.
     """
@@ -103,14 +110,21 @@ def write_deep(path: Path, pixels: np.ndarray, source: Any = None, *, strip: boo
         )
     height, width, bands = pixels.shape
     image = vips.Image.new_from_memory(np.ascontiguousarray(pixels).data, width, height, bands, kind)
-    image = image.copy(interpretation="rgb16" if kind == "ushort" else "scrgb")
+    image = image.copy(interpretation="grey16" if bands == 2 else "rgb16" if kind == "ushort" else "scrgb")
+    kept = 0
     if source is not None:
         image = image if strip else image.copy(xres=source.xres, yres=source.yres)
         for field in source.get_fields():
-            if field == METADATA[0] or (not strip and (field in METADATA or field.startswith("png-comment-"))):
+            words = field.startswith("png-comment-") or field == "image-description"
+            if (field == "icc-profile-data") or (not strip and (field in METADATA or words)):
                 image.set_type(source.get_typeof(field), field, source.get(field))
+                kept |= METADATA.get(field, WORDS)
     try:
-        data = image.pngsave_buffer(bitdepth=16) if suffix == ".png" else image.tiffsave_buffer()
+        if strip and kept and kind == "ushort" and bands > 2:
+            image, kept = image.icc_transform("srgb", depth=16).copy(), 0
+        if kept & METADATA["exif-data"]:
+            image.set_type(vips.GValue.gint_type, "orientation", 1)  # the pixels are upright by now
+        data = image.pngsave_buffer(bitdepth=16, keep=kept) if suffix == ".png" else image.tiffsave_buffer(keep=kept)
     except vips.Error as error:
         raise ImageError(f"{path}: the image cannot be written: {' '.join(str(error).split())}") from None
     write_bytes(path, data)

@@ -64,11 +64,27 @@ def check_format(path: Path, mode: str = "L", width: int = 1, height: int = 1) -
     if found is None or found.name not in Image.SAVE:
         raise ImageError(f"{path}: expected a name that ends in .png, .jpg, .tif or the like, got {path.suffix!r}")
     if mode not in found.modes:
-        raise ImageError(f"{path}: {found.name} cannot hold this image of mode {mode}; write .png or .tif")
+        others = " or ".join(suffix for suffix, kind in ((".png", PNG), (".tif", TIFF)) if mode in kind.modes)
+        raise ImageError(f"{path}: {found.name} cannot hold this image of mode {mode}; write {others}")
     if max(width, height) > found.side:
         side = f"{found.side:,} pixels a side"
         raise ImageError(f"{path}: {found.name} cannot hold {width}x{height}, but {side}; write .png or .tif")
     return found
+
+
+def _in_255_colours(image: PIL.Image.Image) -> PIL.Image.Image:
+    """An LA or RGBA image with a palette whose last place is clear: Pillow's own has half as many colours."""
+    from PIL import Image
+
+    if "A" not in image.mode:  # an opaque frame of an animation
+        return image
+    clear = image.getchannel("A").point(lambda value: 255 * (value < 128))
+    colours = image.convert("RGB")
+    colours.paste((0, 0, 0), mask=clear)
+    result = colours.quantize(255, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    result.paste(255, mask=clear)
+    result.info = image.info | {"transparency": 255}
+    return result
 
 
 def encode(
@@ -81,9 +97,9 @@ def encode(
     """
     kind, file = check_format(path, image.mode, *image.size), io.BytesIO()
     if kind is GIF and image.mode in ("LA", "RGBA"):
-        image, *more = [frame.convert("RGBA") for frame in (image, *more)]  # of LA it would write an opaque one
         if any(image.getchannel("A").histogram()[1:255]):
             log.warning("%s: a GIF has no half-transparent pixels; they become opaque or clear", path)
+        image, *more = [_in_255_colours(frame) for frame in (image, *more)]
     settings = SETTINGS.get(kind.name, {}) | settings_of(path, image, kind.name)
     if quality is not None:
         if kind.name not in WITH_QUALITY:

@@ -10,7 +10,7 @@ from pathlib import Path
 from .commands import say
 from .encode import check_format
 from .errors import ImageError, UsageError
-from .photo import SUFFIXES
+from .photo import READ_ONLY, SUFFIXES
 from .video_file import SUFFIXES as VIDEOS
 from .video_file import check_video_name, is_video
 
@@ -18,8 +18,10 @@ Job = tuple[Path, Path]  # a picture, and the file to write
 STANDARD = Path("-")  # as IN standard input, as OUT standard output
 
 
-def in_and_out(words: Sequence[Path], out: Path | None) -> tuple[tuple[Path, ...], Path]:
-    """The sources and the target of a command line: OUT is its last word where it is not given by itself.
+def in_and_out(words: Sequence[str], out: str | None) -> tuple[tuple[Path, ...], Path, bool]:
+    """Sources and target of a command line, and whether that is a folder, there or to be made: its name says so by /.
+
+    OUT is the last word where it is not given by itself.
 
     Sources that are patterns, where no shell filled them in, are what they stand for. UsageError for one that is not
     there, and where OUT is missing.
@@ -28,16 +30,21 @@ def in_and_out(words: Sequence[Path], out: Path | None) -> tuple[tuple[Path, ...
         raise UsageError("expected IN and OUT, got one name; name OUT too")
     named, target = (words, out) if out is not None else (words[:-1], words[-1])
     sources: list[Path] = []
-    for word in named:
+    for word in map(Path, named):
         found = [word] if word == STANDARD or word.exists() else [Path(name) for name in sorted(glob(str(word)))]
         if not found:
             raise UsageError(f"{word}: there is no such file or folder")
         sources += found
-    return tuple(sources), target
+    return tuple(sources), Path(target), target.endswith(("/", os.sep)) or Path(target).is_dir()
+
+
+def written(name: Path) -> Path:
+    """The name of the result of a picture: its own, but for formats that are read only, which become JPEG."""
+    return name.with_suffix(".jpg") if name.suffix.lower() in READ_ONLY else name
 
 
 def find_jobs(
-    sources: Sequence[Path], target: Path, *, recursive: bool = False, suffix: str | None = None
+    sources: Sequence[Path], target: Path, *, folder: bool = False, recursive: bool = False, suffix: str | None = None
 ) -> list[Job]:
     """A job for each picture; what is no picture is named on stderr.
 
@@ -46,7 +53,7 @@ def find_jobs(
     their own. UsageError where that cannot be: no picture, no such folder, two results of one name.
     """
     if len(sources) == 1 and not sources[0].is_dir():
-        return [_single(sources[0], target, suffix)]
+        return [_single(sources[0], target, suffix, folder)]
     if STANDARD in (*sources, target):
         raise UsageError("expected one picture with - (standard input or output), got several")
     if target.exists() and not target.is_dir():
@@ -54,9 +61,11 @@ def find_jobs(
     jobs = []
     for source in sources:
         if source.is_dir():
-            jobs += [(file, target / file.relative_to(source)) for file in _pictures(source, target, recursive)]
+            jobs += [
+                (file, target / written(file.relative_to(source))) for file in _pictures(source, target, recursive)
+            ]
         else:
-            jobs.append((source, target / source.name))
+            jobs.append((source, target / written(Path(source.name))))
     if suffix:
         jobs = [(picture, output.with_suffix(suffix)) for picture, output in jobs]
     if not jobs:
@@ -69,20 +78,21 @@ def find_jobs(
     return jobs
 
 
-def _single(source: Path, target: Path, suffix: str | None) -> Job:
+def _single(source: Path, target: Path, suffix: str | None, folder: bool) -> Job:
     if target == STANDARD:
         if is_video(source):
             raise UsageError(
                 f"{source} is a video, which is written to a file, not to standard output; name one as OUT"
             )
         return source, target
-    if not target.is_dir() and not target.parent.is_dir():
+    if not folder and not target.parent.is_dir():
         raise UsageError(f"{target.parent} is no folder; make it, or choose another OUT")
-    if target.is_dir() and source == STANDARD:
+    if folder and source == STANDARD:
         raise UsageError(f"{target} is a folder; name the file to write, since standard input has no name")
-    if not target.is_dir() and suffix and target.suffix.lower() != suffix:
+    if not folder and suffix and target.suffix.lower() != suffix:
         raise UsageError(f"{target} does not end in {suffix}, as --format says; leave one of the two out")
-    output = target / source.with_suffix(suffix or source.suffix).name if target.is_dir() else target
+    own = written(Path(source.name))
+    output = target / (own.with_suffix(suffix) if suffix else own) if folder else target
     if is_video(output) and not is_video(source):
         raise UsageError(f"expected a video for {output}, by its name ({', '.join(VIDEOS)}), got {source}")
     try:
@@ -111,7 +121,8 @@ def _pictures(folder: Path, target: Path, recursive: bool, above: frozenset[Path
         elif file.is_file() and file.suffix.lower() in SUFFIXES:
             yield file
         else:
-            what = "a folder (--recursive takes it)" if file.is_dir() else "not a picture"
+            what = "a folder (--recursive takes it)" if file.is_dir() else "no picture of a kind that is read here"
+            what = what if file.exists() else "a link that leads nowhere"
             say(f"skipped {file}: {'a video; name it to take it' if is_video(file) else what}", err=True)
 
 

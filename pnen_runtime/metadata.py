@@ -17,6 +17,8 @@ TITLES = {"icc_profile": "colour profile", "exif": "EXIF data", "xmp": "XMP", "d
 PNG_XMP, TIFF_XMP, TIFF_X_RESOLUTION = "XML:com.adobe.xmp", 700, 282
 # Of a TIFF what describes the picture, not how it is stored: words, maker, dates, copyright; the EXIF and GPS folders.
 DESCRIBING = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 34665, 34853)
+# What is no description, and what pixels need that `to_srgb` does not convert.
+STAYING = ("duration", "loop", "transparency", "background", "compression", "icc_profile")
 log = logging.getLogger("pnen")
 
 
@@ -99,7 +101,7 @@ def strip(image: PIL.Image.Image) -> PIL.Image.Image:
     16-bit grey and floats keep their profile, which nothing here applies to them.
     """
     image = to_srgb(image) if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK") else image
-    image.info = {key: value for key, value in image.info.items() if key not in TITLES or key == "icc_profile"}
+    image.info = {key: value for key, value in image.info.items() if key in STAYING}
     return image
 
 

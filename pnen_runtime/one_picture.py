@@ -55,7 +55,9 @@ def smooth_file(
             depth = "16 bits" if result.dtype == np.uint16 else "floats"
             write_deep(output, result, deep.source, strip=saved.strip)
             if saved.compare:
-                write_image(saved.compare, side_by_side(deep.rounded(), deep.like(result).rounded()))
+                write_image(
+                    saved.compare, side_by_side(deep.rounded(told=False), deep.like(result).rounded(told=False))
+                )
             (height, width), count = result.shape[:2], 1
         else:
             kind = Path(f"standard output{saved.suffix or '.png'}") if output == STANDARD else output

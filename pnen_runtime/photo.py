@@ -7,12 +7,13 @@ import io
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from .bare import bare_files
+from .bare import bare_files, ends_in, tiff_is_cut
 from .deep import libvips, write_deep
 from .encode import FORMATS, encode
 from .errors import ImageError
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     import PIL.Image
 
 File = str | os.PathLike[str] | bytes | BinaryIO  # path, the bytes of a file, or a file object
-SUFFIXES = tuple(FORMATS)
+READ_ONLY = (".heic", ".heif")  # by a plug-in of Pillow, where it is installed
+SUFFIXES = (*FORMATS, *READ_ONLY)
 # What is opened: no format that starts another program (EPS), fetches something or was never looked at here.
 OPENED = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "GIF", "BMP", "PPM", "TGA", "JPEG2000", "AVIF", "HEIF")
 OF_FRAMES = (("GIF", "WEBP", "PNG", "AVIF"), ("TIFF",))  # animations, and pages
@@ -80,9 +82,15 @@ def _frames(path: Path, source: Any, kind: str | None) -> list[PIL.Image.Image]:
     from PIL import Image, UnidentifiedImageError
 
     Image.init()
+    if path.suffix.lower() in READ_ONLY:
+        register_heif()
     try:
         with Image.open(source, formats=[name for name in OPENED if name in Image.OPEN]) as image:
             count = _count(image)
+            if image.format == "TIFF" and tiff_is_cut(image.fp):
+                raise ImageError(f"{path}: the image cannot be read: it is cut off, and pages behind it are missing")
+            if image.format == "GIF" and not ends_in(image.fp, b";"):
+                log.warning("%s: it has no end mark, as if it were cut off; frames may be missing", path)
             if count > 1 and not any({image.format, kind} <= set(group) for group in OF_FRAMES):
                 log.warning("%s: only the first of %d frames is taken", path, count)
                 count = 1
@@ -92,18 +100,29 @@ def _frames(path: Path, source: Any, kind: str | None) -> list[PIL.Image.Image]:
                             ".tif%s, as arrays do in programs", path, without)  # fmt: skip
             return [_frame(path, image, number) for number in range(count)]
     except UnidentifiedImageError:
-        hint = "; convert it to .jpg or .png first" if path.suffix.lower() in (".heic", ".heif") else ""
+        heif = path.suffix.lower() in READ_ONLY and "HEIF" not in Image.OPEN
+        hint = "; to read it: pip install pillow-heif" if heif else ""
+        if path.suffix.lower() in (".tif", ".tiff"):
+            hint = "; floats in colour are read by pnen-smooth" + ("" if libvips() else f" with {pip_install('deep')}")
         hint = "; videos go through pnen-smooth and pnen_runtime.video.smooth_video" if is_video(path) else hint
         raise ImageError(f"{path}: expected an image, got something else or a broken header{hint}") from None
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: {error}; set PIL.Image.MAX_IMAGE_PIXELS = None to take it all the same") from error
-    except (MemoryError, KeyboardInterrupt):
+    except (MemoryError, KeyboardInterrupt, ImageError):
         raise
     except Exception as error:  # decoders raise nearly anything on broken data
         told = error.errno if isinstance(error, OSError) else None
         if told not in (None, errno.EINVAL):  # which is a place in the file that cannot be, as broken data say
             raise
         raise ImageError(f"{path}: the image cannot be read: {error or type(error).__name__}") from error
+
+
+def register_heif() -> None:
+    """Let Pillow read HEIC, where pillow-heif is installed."""
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
 
 
 def take_any_size() -> None:
@@ -170,7 +189,11 @@ def write_image(
         The disk is full, or the place may not be written to.
     """
     path = Path(path)
-    if isinstance(image, np.ndarray) and image.dtype in (np.uint16, np.float32) and image.shape[2:] in ((3,), (4,)):
+    if (
+        isinstance(image, np.ndarray)
+        and image.dtype in (np.uint16, np.float32)
+        and image.shape[2:] in ((2,), (3,), (4,))
+    ):
         return write_deep(path, image)
     image = _to_pil(image) if isinstance(image, np.ndarray) else image
     write_bytes(path, encode(path, image, quality, more))

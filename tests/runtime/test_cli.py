@@ -69,7 +69,9 @@ def test_a_folder_is_smoothed_beyond_what_cannot_be_read(model, picture, tmp_pat
     assert result.exit_code == 1
     assert sorted(path.name for path in target.iterdir()) == ["a.png", "c.JPG"]
     assert (
-        "skipped" in result.stderr and "notes.txt: not a picture" in result.stderr and "more: a folder" in result.stderr
+        "skipped" in result.stderr
+        and "notes.txt: no picture of a kind" in result.stderr
+        and "more: a folder" in result.stderr
     )
     assert result.stderr.splitlines()[-1] == "Error: 2 of 4 pictures failed: broken.jpg, tiny.png"
     again = run(source, target, "--model", model("invert"))  # goes on with what is missing, and overwrites nothing
@@ -116,7 +118,7 @@ def test_a_folder_that_is_not_there_is_told_before_anything_is_smoothed(model, p
 def test_a_name_that_no_format_has_is_told_before_any_work(picture, tmp_path, monkeypatch, target):
     monkeypatch.setattr(cli, "Smoother", lambda *_, **__: pytest.fail("a model was opened"))
     (tmp_path / "folder").mkdir()
-    odd = picture.rename(tmp_path / "in.heic") if target == "folder" else picture
+    odd = picture.rename(tmp_path / "in.xcf") if target == "folder" else picture
     result = run(odd, tmp_path / target)
     assert result.exit_code == 2 and "expected a name that ends in .png" in result.stderr, result.output
 

@@ -112,3 +112,48 @@ def test_without_libvips_it_is_said_what_is_lost(run, tmp_path, monkeypatch, cap
     assert read_image(tmp_path / "out.png").mode == "RGB"
     with pytest.raises(BackendMissing, match="needs libvips"):
         write_image(tmp_path / "more.png", FINE)
+
+
+def test_torn_files_are_failures(run, tmp_path):
+    for suffix, array in ((".png", FINE), (".tif", FINE), (".tif", FLOATS)):
+        write_image(tmp_path / f"in{suffix}", array)
+        data = (tmp_path / f"in{suffix}").read_bytes()
+        (tmp_path / f"in{suffix}").write_bytes(data[: len(data) * 2 // 3])
+        done = run(tmp_path / f"in{suffix}", tmp_path / f"out{suffix}")
+        assert done.exit_code == 1 and not (tmp_path / f"out{suffix}").exists(), done.output
+
+
+def test_grey_with_alpha_keeps_its_bits(run, tmp_path):
+    grey = np.dstack([FINE[..., 0], np.full(FINE.shape[:2], 30_000, np.uint16)])
+    write_image(tmp_path / "in.png", grey)
+    assert run(tmp_path / "in.png", tmp_path / "out.png", "--mix", "0").exit_code == 0
+    np.testing.assert_array_equal(pixels(tmp_path / "out.png"), grey)
+
+
+def test_inks_of_16_bits_are_not_taken_for_colours(run, tmp_path):
+    inks = np.random.default_rng(0).integers(0, 65536, (40, 50, 4), np.uint16)
+    image = pyvips.Image.new_from_memory(inks.tobytes(), 50, 40, 4, "ushort").copy(interpretation="cmyk")
+    image.tiffsave(str(tmp_path / "in.tif"))
+    done = run(tmp_path / "in.tif", tmp_path / "out.tif", "--mix", "0")
+    if done.exit_code == 0:
+        found = pixels(tmp_path / "out.tif")
+        plain = 255 * (1 - inks[..., :3] / 65535) * (1 - inks[..., 3:] / 65535)
+        assert found.shape[2] == 3 and np.abs(found - plain).mean() < 3
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_upright_pictures_say_so_and_strip_leaves_nothing(run, tmp_path, suffix):
+    image = pyvips.Image.new_from_memory(FINE.tobytes(), 50, 40, 3, "ushort").copy(interpretation="rgb16")
+    image.set_type(pyvips.GValue.gint_type, "orientation", 6)
+    image.set_type(pyvips.GValue.gstr_type, "exif-ifd0-Make", "a camera")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    (image.pngsave if suffix == ".png" else image.tiffsave)(str(tmp_path / f"in{suffix}"))
+    assert run(tmp_path / f"in{suffix}", tmp_path / f"out{suffix}", "--mix", "0").exit_code == 0
+    back = Image.open(tmp_path / f"out{suffix}")
+    assert back.size == (40, 50) and back.getexif().get(274, 1) == 1
+    assert run(tmp_path / f"in{suffix}", tmp_path / f"bare{suffix}", "--mix", "0", "--strip").exit_code == 0
+    bare = Image.open(tmp_path / f"bare{suffix}")
+    assert "icc_profile" not in bare.info and "exif" not in bare.info and 271 not in bare.getexif()
+    kept, plain = pixels(tmp_path / f"out{suffix}").astype(int), pixels(tmp_path / f"bare{suffix}")
+    assert np.abs(kept - plain).max() < 0.01 * 65535  # from sRGB to sRGB

@@ -80,10 +80,25 @@ def test_a_format_of_one_picture_and_a_program_get_the_first_frame(model, tmp_pa
     np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "a.webp")), np.asarray(frames("RGB")[0]))
 
 
-def test_a_torn_animation_is_a_failure(model, tmp_path):
-    write(tmp_path / "a.gif", "RGB")
-    data = (tmp_path / "a.gif").read_bytes()
-    (tmp_path / "a.gif").write_bytes(data[: len(data) // 2])
-    words = [str(tmp_path / "a.gif"), str(tmp_path / "b.gif"), "-m", str(model("invert"))]
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".gif", ".webp"])
+def test_what_is_cut_off_is_never_a_shorter_one(model, tmp_path, suffix, share, caplog):
+    write(tmp_path / f"a{suffix}", "RGB")
+    data = (tmp_path / f"a{suffix}").read_bytes()
+    (tmp_path / f"a{suffix}").write_bytes(data[: int(len(data) * share)])
+    words = [str(tmp_path / f"a{suffix}"), str(tmp_path / f"b{suffix}"), "-m", str(model("invert"))]
     result = CliRunner().invoke(smooth, words)
-    assert result.exit_code == 1 or Image.open(tmp_path / "b.gif").n_frames < 4, result.output
+    failed = result.exit_code == 1 and not (tmp_path / f"b{suffix}").exists()
+    assert failed or (suffix == ".gif" and "as if it were cut off" in caplog.text), result.output
+
+
+def test_a_transparent_gif_keeps_its_colours(model, tmp_path):
+    colours = np.stack(np.meshgrid([0, 80, 160, 240], [0, 80, 160, 240], [0, 80, 160, 240]), -1).reshape(8, 8, 3)
+    pixels = np.dstack([colours.repeat(5, 0).repeat(5, 1), np.full((40, 40), 255)]).astype(np.uint8)
+    pixels[:5, :5, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    run(tmp_path / "a.png", tmp_path / "b.gif", "-m", model("invert"), "--mix", "0")
+    found = np.asarray(Image.open(tmp_path / "b.gif").convert("RGBA"))
+    seen = pixels[..., 3] > 0
+    np.testing.assert_array_equal(found[seen], pixels[seen])
+    assert (found[~seen][:, 3] == 0).all()

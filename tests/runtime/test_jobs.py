@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from skimage import data
 import pnen_runtime
 from pnen_runtime import ImageError, Smoother, UsageError, read_image, write_image
 from pnen_runtime.cli import smooth
+from pnen_runtime.jobs import find_jobs
 from pnen_runtime.photo import read_frames
 
 PHOTO = data.coffee()[100:164, 200:280]
@@ -50,7 +52,8 @@ def test_a_tree_becomes_the_same_tree_and_is_gone_on_with(run, tree, tmp_path):
     done = run(tree, out, "--recursive")
     assert done.exit_code == 0 and names(out) == ["a.png", "day/b.png", "day/night/c.png"]
     assert (
-        "skipped 1 of 3: their results are there already" in done.stderr and "notes.txt: not a picture" in done.stderr
+        "skipped 1 of 3: their results are there already" in done.stderr
+        and "notes.txt: no picture of a kind" in done.stderr
     )
     for name in names(out):
         np.testing.assert_array_equal(pixels(out / name), 255 - pixels(tree / name))
@@ -189,3 +192,30 @@ def test_more_threads_than_cores_are_no_more(caplog):
 @pytest.mark.parametrize("size", ["9" * 5000 + "x2", "9" * 400 + "x2", "2x0", "x", "2"])
 def test_a_size_of_raw_frames_is_a_size(run, size):
     assert run("-", "-", "--raw", size, input=b"").exit_code == 2
+
+
+def test_a_name_that_ends_in_a_slash_is_a_folder(run, tree, tmp_path):
+    assert run(tree / "a.png", f"{tmp_path}/new/").exit_code == 0
+    assert run("-o", f"{tmp_path}/other/", tree / "a.png", "--format", "webp").exit_code == 0
+    assert names(tmp_path / "new") == ["a.png"] and names(tmp_path / "other") == ["a.webp"]
+
+
+def test_photos_that_are_only_read_become_jpegs_and_what_is_missing_is_a_failure(run, tree, tmp_path):
+    (tree / "IMG_2.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    (tree / "gone.png").symlink_to(tree / "nowhere")
+    done = run(tree, tmp_path / "out")
+    assert done.exit_code == 1 and names(tmp_path / "out") == ["a.png"] and "IMG_2.heic" in done.stderr
+    assert "gone.png: a link that leads nowhere" in done.stderr
+    read = find_jobs([tree], tmp_path / "out")
+    assert (tree / "IMG_2.heic", tmp_path / "out" / "IMG_2.jpg") in read
+
+
+def test_a_heic_photo_is_read_where_the_plug_in_is(tmp_path, monkeypatch):
+    called = []
+    module = types.ModuleType("pillow_heif")
+    module.register_heif_opener = lambda: called.append(1)
+    monkeypatch.setitem(sys.modules, "pillow_heif", module)
+    (tmp_path / "a.heic").write_bytes(b"nothing")
+    with pytest.raises(ImageError):
+        read_image(tmp_path / "a.heic")
+    assert called
