@@ -14,7 +14,7 @@ from .schema import Count, Digest, Line, Mismatch, Side, conform, read_json
 
 FORMAT = 1
 KEY = "pnen"  # of the metadata of an ONNX file
-TASKS = ("filter", "function", "noise", "scale")  # a card is of one of them
+TASKS = ("filter", "function", "targets", "noise", "scale")  # a card is of one of them
 LIVE_MAPS = 13  # feature maps that PNEN holds at once, the concatenated scales among them
 
 

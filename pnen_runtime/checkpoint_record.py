@@ -54,8 +54,9 @@ def read_record(path: Path) -> tuple[str, int, dict[str, Any], int]:
     Raises CheckpointError where it is no checkpoint of ours; OSError where it cannot be read.
     """
     expected = f"{path}: expected a PNEN checkpoint as pnen-train writes it"
+    whole = path.read_bytes()
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(whole)) as archive:
             (name,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
             if archive.getinfo(name).file_size > LONGEST:
                 raise CheckpointError(f"{expected}, got a list of contents of more than {LONGEST // 1_000_000} MB")
@@ -70,7 +71,7 @@ def read_record(path: Path) -> tuple[str, int, dict[str, Any], int]:
         if not (isinstance(network, str) and len(network) <= 100 and type(step) is int and isinstance(training, dict)):
             raise ValueError("network, step or training are of another kind")
         return network, step, training, values
-    except (OSError, CheckpointError):
+    except CheckpointError:
         raise
     except Exception as error:  # broken data makes the reader raise nearly anything
         reason = " ".join(str(error).split())[:200]

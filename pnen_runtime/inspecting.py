@@ -35,7 +35,7 @@ def inspect(model: str, as_json: bool) -> None:
         network, step, training, values = read_record(path)
         found = {"kind": "checkpoint", "network": network, "step": step, "parameters": values, "training": training}
         lines = [f"{path}: a checkpoint of step {step:,}, {path.stat().st_size / 1e6:.1f} MB",
-                 f"network: {network}, {values:,} values", *_of_training(training),
+                 f"network: {network}, {values:,} values", *of_training(training),
                  f"to run it: pnen-export {path}"]  # fmt: skip
     else:
         card, told = _card_of(path)
@@ -85,7 +85,8 @@ def _of_card(card: Card) -> Iterator[str]:
             yield f"equal to PyTorch ({row}): largest difference {largest:.1e}"
 
 
-def _of_training(training: dict[str, Any]) -> Iterator[str]:
+def of_training(training: dict[str, Any]) -> Iterator[str]:
+    """Lines about the record of a checkpoint, whatever it holds."""
     task = _dict(training.get("task"))
     yield f"learnt: {', '.join(f'{key} {value}' for key, value in task.items()) or 'unknown'}"
     yield f"licence of the weights: {training.get('licence', 'unknown')}"

@@ -68,7 +68,11 @@ class Checkpoint:
         digest = hashlib.sha256()
         for name, weight in sorted(self.weights.items()):
             digest.update(f"{name}{tuple(weight.shape)}{weight.dtype}".encode())
-            digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+            values = weight.detach().cpu().reshape(-1)
+            values = torch.empty_like(values, memory_format=torch.contiguous_format).copy_(
+                values
+            )  # of a stride of 0, too
+            digest.update(values.view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
 

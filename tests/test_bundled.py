@@ -61,7 +61,7 @@ def test_smoother_gives_what_pytorch_gives(name, picture):
     strength = default_strength(checkpoint.training)
     network = network_smoother(checkpoint.model(), 96, 80, strength=strength)
     with Smoother(name, tile=96, step=80) as smoother:
-        row = compare(smoother.run(image, strength=strength), network(image), "fp32")
+        row = compare(smoother.run_network(image, strength=strength), network(image), "fp32")
     assert row.passed, row
 
 
@@ -169,7 +169,7 @@ def test_no_tile_shows_in_a_sky_or_on_a_gradient(name):
         for strength in {card.strength.get("default"), card.strength.get("most")}:
 
             def run(image, strength=strength):
-                return smoother.run(image, strength=strength)
+                return smoother.run_network(image, strength=strength)
 
             assert seam(run, gradient, tile, step) <= ALLOWED_FLAT
             assert seam(run, rocket, tile, step, even=True) <= ALLOWED_FLAT

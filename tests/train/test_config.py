@@ -83,7 +83,7 @@ def test_steps_and_seed_are_overridden_and_nothing_else():
         (NETWORK + "[target]\nstrengt = 1", 'unknown setting "strengt" of filter l0'),
         (
             NETWORK + '[target]\nfilter = "l0"\nnoise = 25',
-            r"expected one of filter, function, noise, scale in .*, got filter and noise",
+            r"expected one of filter, function, .* in .*, got filter and noise",
         ),
         (NETWORK + "[target]\nnoise = 25\nkappa = 2", 'unknown setting "kappa" in .target. beside noise'),
         (NETWORK + "[target]\nnoise = 0", r"noise in \[target\] to be a number above 0, to 255, got 0"),

@@ -7,6 +7,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ import numpy as np
 import torch
 
 from pnen_export.record import make_card
+from pnen_runtime.checkpoint_record import read_record
+from pnen_runtime.errors import CheckpointError
+from pnen_runtime.inspecting import of_training
 from pnen_train import checkpoint as checkpoints_of
 from pnen_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pnen_train.commands.options import scored_tasks
@@ -84,6 +88,8 @@ def checkpoints(folder: Path) -> Callable[[Draw], None]:
 
     def trial(draw: Draw) -> None:
         path.write_bytes(_damaged_pt(draw.choice(files), draw))
+        with suppress(CheckpointError):  # as `pnen-smooth inspect` reads it
+            list(of_training(read_record(path)[2]))
         found = load_checkpoint(path)
         found.model()
         make_card(found)
