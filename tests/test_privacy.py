@@ -28,6 +28,12 @@ finally:
 """
 COMMANDS = {
     "smooth": ("pnen_runtime.cli", "smooth", "12", PICTURE, "out.png", "--tile", "96", "--model", "wmf-fast"),
+    "exact filter": ("pnen_runtime.cli", "smooth", "0", PICTURE, "out.png", "--filter", "l0"),
+    "inspect": ("pnen_runtime.cli", "smooth", "0", "inspect", "l0"),
+    "list": ("pnen_runtime.cli", "smooth", "0", "--list"),
+    "doctor": ("pnen_runtime.cli", "smooth", "0", "doctor"),
+    "new": ("pnen_train.cli", "main", "0", "new", "out"),
+    "pictures": ("pnen_train.cli", "main", "0", "pictures", PICTURE.parent, "out", "--clean"),
     "filter": ("pnen_train.cli", "main", "0", "filter", "l0", PICTURE, "out.png"),
     "evaluate": ("pnen_train.cli", "main", "0", "evaluate", "wmf-fast", PICTURE, "--device", "cpu"),
     "models": ("pnen_train.cli", "main", "0", "models"),
@@ -70,7 +76,7 @@ def test_no_command_opens_a_socket_or_leaves_a_file_of_others(tmp_path, command)
     done = run(RUN, *COMMANDS[command], folder=tmp_path, preexec_fn=forbid_internet)
     assert done.returncode == 0, done.stderr
     left = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*") if path.is_file()}
-    assert left <= {"out.png", "out", ".cache"}
+    assert left <= {"out.png", "out.toml", "out", ".cache"}
     assert {path.name for path in (tmp_path / ".cache").glob("*")} <= {"pnen"}
 
 
