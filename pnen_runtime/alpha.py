@@ -35,7 +35,7 @@ def without_hidden(values: NDArray[Any], shown: NDArray[np.bool_]) -> NDArray[An
     odd = (0, height % 2), (0, width % 2)
     sums, counts = (
         np.pad(part, (*odd, (0, 0))).reshape(-(-height // 2), 2, -(-width // 2), 2, part.shape[2]).sum((1, 3))
-        for part in (values * shown[..., None], shown[..., None].astype(np.int64))
+        for part in (values * shown[..., None], shown[..., None].astype(np.uint8))
     )
     coarse = without_hidden(sums / np.maximum(counts, 1), counts[..., 0] > 0)
     filled = coarse.repeat(2, 0).repeat(2, 1)[:height, :width]

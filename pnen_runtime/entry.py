@@ -3,23 +3,15 @@
 Nothing is imported before that takes time: `pnen_runtime` imports what it offers when that is asked for.
 """
 
-import os
-import signal
 from importlib import import_module
 
-
-def _end(_number: int, _frame: object) -> None:
-    os.write(2, b"Error: interrupted\n")
-    os._exit(128 + signal.SIGINT)
+from .signals import importing
 
 
 def begin(module: str, command: str) -> None:
     """Import a module and run its command."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # as KeyboardInterrupt some imports would swallow it
-        signal.signal(signal.SIGINT, _end)
-    run = getattr(import_module(module), command)
-    signal.signal(signal.SIGINT, before)
+    with importing():
+        run = getattr(import_module(module), command)
     run()
 
 

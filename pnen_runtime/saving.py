@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from .encode import FORMATS, WITH_QUALITY, check_format
-from .errors import UsageError
+from .errors import ImageError, UsageError
 from .video_file import is_video
 
 
@@ -26,13 +26,16 @@ class Saved:
     compare: Path | None = None  # where the picture and its result go, side by side
 
     def for_all(self, names: Iterable[Path]) -> None:
-        """UsageError where a quality is asked for and no result has one, or videos are to be stripped."""
+        """UsageError where no result has the quality asked for, videos are to be stripped, or several compared."""
         names = list(names)
         named = [name for name in names if name.suffix]
         if self.compare and (len(names) > 1 or self.raw or any(map(is_video, named))):
             raise UsageError("expected one picture with --compare, got several, or a video")
         if self.compare:
-            check_format(self.compare)
+            try:
+                check_format(self.compare, "RGB")
+            except ImageError as error:
+                raise UsageError(str(error)) from None
         if self.strip and any(map(is_video, named)):
             raise UsageError("expected --strip with pictures alone, got a video, whose metadata are kept; leave it out")
         kinds = {check_format(name).name for name in named if not is_video(name)}
@@ -56,7 +59,7 @@ def parse_size(_ctx: click.Context, _option: click.Parameter, text: str | None) 
 
 
 def saving(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--format`, `--quality`, `--strip` and `--raw`; the command gets them together as `saved`."""
+    """Add `--format`, `--quality`, `--strip`, `--compare` and `--raw`; the command gets them together as `saved`."""
 
     @click.option("--format", "suffix", metavar="NAME", type=click.Choice([name[1:] for name in FORMATS]), help="Of "
                   "results in a folder, or on standard output (there PNG by default): png, webp, tif, ...  [default: "
