@@ -7,7 +7,7 @@ from pnen_runtime.card import LIVE_MAPS, Card
 from pnen_runtime.errors import CheckpointError, EngineError, UsageError
 from pnen_runtime.plan import check_tile
 from pnen_train.checkpoint import Checkpoint
-from pnen_train.filters import STRENGTH
+from pnen_train.data.filters import STRENGTH
 
 OWN_FIELDS = ("task", "crop", "tile", "tile_step", "licence", "trained_on")  # of the record; the card has its own
 UNITS = {  # of strengths, by what sets them in a task

@@ -11,7 +11,7 @@ import tomllib
 from pnen_runtime.errors import UsageError
 from pnen_runtime.files import is_file
 
-from .tasks import NAMED_BY, channels_of, resolve_target
+from .data.tasks import NAMED_BY, channels_of, resolve_target
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -44,7 +44,9 @@ class Optimiser:
 
     steps: int = 400_000
     start: str = ""  # a bundled name or a checkpoint with weights to begin with, maybe of fewer stages; "": random ones
-    method: str = "adam"  # "sgd", with a momentum of 0.9; "muon" (see pnen_train.muon), which learns in fewer steps
+    method: str = (
+        "adam"  # "sgd", with a momentum of 0.9; "muon" (see pnen_train.training.muon), which learns in fewer steps
+    )
     learning_rate: float = 5e-4
     schedule: str = "plateau"  # halves the rate when the training loss stops falling; "cosine" takes it to minimum_rate
     minimum_rate: float = 1e-4  # of "plateau" and "cosine"
@@ -83,7 +85,7 @@ class Recipe:
     """A whole training run.
 
     `network` holds the network's name and its settings (see `pnen_train.models`), `target` what it learns (see
-    `pnen_train.tasks.resolve_target`).
+    `pnen_train.data.tasks.resolve_target`).
     """
 
     network: dict[str, Any]

@@ -11,11 +11,11 @@ from skimage import data
 from pnen_export.parity import compare
 from pnen_runtime import Smoother, bundled_models
 from pnen_train.checkpoint import BUNDLED, load_checkpoint
-from pnen_train.evaluate import network_smoother
-from pnen_train.filters import filter_image
+from pnen_train.data.filters import filter_image
+from pnen_train.data.tasks import of_strength, usual_strength
+from pnen_train.evaluation.evaluate import network_smoother
+from pnen_train.evaluation.seams import ALLOWED_FLAT, seam
 from pnen_train.metrics import psnr
-from pnen_train.seams import ALLOWED_FLAT, seam
-from pnen_train.tasks import of_strength, usual_strength
 
 MODELS = bundled_models()
 TASKS = {name: load_checkpoint(name).training["task"] for name in MODELS}

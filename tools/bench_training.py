@@ -23,7 +23,7 @@ from pnen_train.commands.options import device as device_option
 from pnen_train.config import Recipe, read_recipe
 from pnen_train.device import computes_in_bf16, pick_device
 from pnen_train.models import count_parameters
-from pnen_train.state import build_network
+from pnen_train.training.state import build_network
 
 COUNT = click.IntRange(min=1)
 KEYS = "; ".join(f"on {kind} {', '.join(v.key for v in variants)}" for kind, variants in VARIANTS.items())

@@ -28,9 +28,9 @@ from pnen_runtime.files import replace_when_done, write_text
 from pnen_runtime.filters.weighted_median import opencv
 from pnen_runtime.models import bundled_models
 from pnen_train.commands.options import THERE, pairs_of
-from pnen_train.filters import FILTERS
+from pnen_train.data.filters import FILTERS
+from pnen_train.data.targets import Pair, find_images, load_pairs, spread
 from pnen_train.progress import bar
-from pnen_train.targets import Pair, find_images, load_pairs, spread
 
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
 STRENGTHS = "0.002,0.02,0.2"  # the least, the usual and the most of `l0`

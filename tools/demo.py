@@ -17,7 +17,7 @@ from skimage import data
 from pnen_runtime import Smoother
 from pnen_runtime.commands import Command
 from pnen_runtime.cuda.driver import first_gpu
-from pnen_train.filters import filter_image
+from pnen_train.data.filters import filter_image
 from pnen_train.metrics import psnr
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")  # they come with scikit-image

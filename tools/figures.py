@@ -22,11 +22,11 @@ from paper.scores import Inference
 from pnen_runtime.commands import Group
 from pnen_runtime.errors import UsageError
 from pnen_runtime.files import replace_when_done
-from pnen_train.evaluate import network_smoother
-from pnen_train.filters import FILTERS, filter_image
+from pnen_train.data.filters import FILTERS, filter_image
+from pnen_train.data.targets import SMALLEST
+from pnen_train.data.tasks import of_strength, resolve_target, task_of
+from pnen_train.evaluation.evaluate import network_smoother
 from pnen_train.metrics import levels, psnr
-from pnen_train.targets import SMALLEST
-from pnen_train.tasks import of_strength, resolve_target, task_of
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 OUT = click.option("--out", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),

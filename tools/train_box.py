@@ -30,7 +30,7 @@ from pnen_train.config import Recipe, read_recipe
 from pnen_train.device import pick_device
 from pnen_train.models import count_parameters
 from pnen_train.parts import LARGEST
-from pnen_train.state import build_network
+from pnen_train.training.state import build_network
 
 FILES, BYTES = 8, 16_000_000  # what a box may hold
 CARRIED = ("last.pt*", "best.pt", "metrics.jsonl")

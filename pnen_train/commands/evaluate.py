@@ -11,11 +11,11 @@ from pnen_runtime.commands import Command, say
 from pnen_runtime.tiles import BLENDS, Blend, blend_for
 
 from ..checkpoint import load_checkpoint, save_checkpoint
+from ..data.targets import SMALLEST, Pair, find_images, spread
+from ..data.tasks import shown_by
 from ..device import pick_device, put
-from ..evaluate import evaluate, mean_scores, network_smoother
+from ..evaluation.evaluate import evaluate, mean_scores, network_smoother
 from ..progress import bar
-from ..targets import SMALLEST, Pair, find_images, spread
-from ..tasks import shown_by
 from .options import (
     TileSize,
     check_tiles,

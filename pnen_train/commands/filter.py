@@ -7,10 +7,10 @@ import click
 from pnen_runtime.commands import Command, say
 from pnen_runtime.errors import UsageError
 
-from ..filtering import filter_files
-from ..filters import STRENGTH
+from ..data.filtering import filter_files
+from ..data.filters import STRENGTH
+from ..data.targets import find_images
 from ..progress import bar
-from ..targets import find_images
 from .options import THERE
 
 

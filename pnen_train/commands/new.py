@@ -10,7 +10,7 @@ from pnen_runtime.commands import Command, say
 from pnen_runtime.errors import UsageError
 from pnen_runtime.files import write_text
 
-from ..own_source import FUNCTION
+from ..data.own_source import FUNCTION
 
 RECIPE = """\
 # A small network that learns to imitate a filter. All settings: pnen_train/config.py; what they come to:

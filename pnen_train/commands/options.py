@@ -8,11 +8,11 @@ import click
 
 from pnen_runtime.errors import CheckpointError, UsageError
 
-from ..pictures import read_picture
+from ..data.pictures import read_picture
+from ..data.targets import EITHER, SMALLEST, Pair, by_stem, find_images, ready_target
+from ..data.tasks import Load, Task, of_strength, resolve_target, strengths_of, task_of, usual_strength
+from ..data.usable import usable
 from ..progress import bar
-from ..targets import EITHER, SMALLEST, Pair, by_stem, find_images, ready_target
-from ..tasks import Load, Task, of_strength, resolve_target, strengths_of, task_of, usual_strength
-from ..usable import usable
 
 THERE = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)

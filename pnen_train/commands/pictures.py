@@ -8,9 +8,9 @@ from pnen_runtime.commands import Command
 from pnen_runtime.errors import UsageError
 from pnen_runtime.image import write_image
 
-from ..prepare import ONE_NAME, training_pictures
+from ..data.prepare import ONE_NAME, training_pictures
+from ..data.targets import SMALLEST, by_stem, find_images
 from ..progress import bar
-from ..targets import SMALLEST, by_stem, find_images
 from .options import SKIP_BAD, THERE, skip_bad, usable_of
 
 

@@ -16,19 +16,19 @@ from pnen_runtime.errors import CheckpointError, UsageError
 
 from ..checkpoint import load_checkpoint
 from ..config import Recipe, override, read_recipe
-from ..cost import WORTH_MEASURING, Meter, measured, sizes_of, told
+from ..data.own_filter import with_source
+from ..data.targets import SMALLEST, find_images, spread
+from ..data.tasks import shown_by, task_of
 from ..device import pick_device
-from ..evaluate import Scores, evaluate, mean_scores
-from ..lock import alone_in
+from ..evaluation.evaluate import Scores, evaluate, mean_scores
 from ..models import count_parameters
-from ..own_filter import with_source
-from ..processes import joined
 from ..progress import bar, say
-from ..start import begin_with
-from ..state import State, build_network
-from ..targets import SMALLEST, find_images, spread
-from ..tasks import shown_by, task_of
-from ..train import Stopped, TimeIsUp, at_scored_strengths, train
+from ..training.cost import WORTH_MEASURING, Meter, measured, sizes_of, told
+from ..training.lock import alone_in
+from ..training.processes import joined
+from ..training.start import begin_with
+from ..training.state import State, build_network
+from ..training.train import Stopped, TimeIsUp, at_scored_strengths, train
 from .options import FOLDER, SKIP_BAD, THERE, device, pairs_of, skip_bad, usable_of
 
 

@@ -9,12 +9,12 @@ from pnen_runtime.commands import Command
 from pnen_runtime.errors import UsageError
 
 from ..checkpoint import load_checkpoint, save_checkpoint
+from ..data.targets import SMALLEST, find_images, spread
+from ..data.tasks import of_strength, task_of, usual_strength
 from ..device import pick_device, put
-from ..evaluate import network_smoother
+from ..evaluation.evaluate import network_smoother
+from ..evaluation.study import TILES, recommended, study
 from ..progress import bar
-from ..study import TILES, recommended, study
-from ..targets import SMALLEST, find_images, spread
-from ..tasks import of_strength, task_of, usual_strength
 from .options import check_strength, device, file_to_write, images, model, pairs_of, targets, task_learnt, usable_of
 
 

@@ -21,7 +21,7 @@ from pnen_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pnen_train.config import read_recipe
 from pnen_train.models import build
 from pnen_train.models.pnb import PyramidNonLocal, as_pixels, queries
-from pnen_train.state import build_network
+from pnen_train.training.state import build_network
 
 SMALL = {"channels": 8, "stages": 2, "dilations": [1, 2], "key_channels": 8, "value_channels": 12, "init": "he"}
 NETWORKS = {

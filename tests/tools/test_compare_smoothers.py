@@ -18,7 +18,7 @@ from PIL import Image
 from pnen_runtime.errors import UsageError
 from pnen_runtime.models import bundled_models
 from pnen_runtime.onnx_card import read_onnx_card
-from pnen_train.filters import filter_image, resolve
+from pnen_train.data.filters import filter_image, resolve
 from pnen_train.metrics import psnr
 
 QUICK = "fast global smoother,domain transform RF"

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from pnen_train import evaluate as evaluation
 from pnen_train.checkpoint import load_checkpoint, save_checkpoint
 from pnen_train.cli import main as pnen_train
-from pnen_train.evaluate import evaluate, network_smoother
-from pnen_train.filters import filter_image
+from pnen_train.data.filters import filter_image
+from pnen_train.evaluation import evaluate as evaluation
+from pnen_train.evaluation.evaluate import evaluate, network_smoother
 
 
 def scores(checkpoint, folder, *tile):

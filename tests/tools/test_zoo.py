@@ -23,9 +23,9 @@ from pnen_runtime import Smoother
 from pnen_runtime.errors import UsageError
 from pnen_train.checkpoint import load_checkpoint, save_checkpoint
 from pnen_train.config import read_recipe
-from pnen_train.evaluate import evaluate, network_smoother
-from pnen_train.filters import filter_image
-from pnen_train.study import TILES
+from pnen_train.data.filters import filter_image
+from pnen_train.evaluation.evaluate import evaluate, network_smoother
+from pnen_train.evaluation.study import TILES
 
 FREE = ["--trained-on", "free/train Kodak24", "--licence", "CC0-1.0"]
 MADE = 138  # pictures of these 83 photographs

@@ -17,8 +17,8 @@ from pnen_runtime.bicubic import resize
 from pnen_runtime.ycbcr import to_ycbcr
 from pnen_train.checkpoint import load_checkpoint, save_checkpoint
 from pnen_train.config import read_recipe
+from pnen_train.data.noise import Noise
 from pnen_train.metrics import levels, psnr
-from pnen_train.noise import Noise
 
 FREE = ["--trained-on", "free/train Kodak24", "--licence", "CC0-1.0"]
 MADE = 166  # clean pictures of these 83 photographs, in two sizes

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from pnen_train.config import recipe_from
-from pnen_train.targets import Maker
+from pnen_train.data.targets import Maker
 
 NAMES = ("coffee", "astronaut", "chelsea", "rocket")
 TINY = {

@@ -11,13 +11,13 @@ from pnen_runtime.errors import UsageError
 from pnen_train.checkpoint import load_checkpoint
 from pnen_train.cli import main
 from pnen_train.config import Optimiser
-from pnen_train.data import batch_of, on_device
-from pnen_train.evaluate import evaluate
-from pnen_train.filters import filter_image
-from pnen_train.state import State, build_network
-from pnen_train.step import Objective
-from pnen_train.tasks import at_each_strength, of_strength, resolve_target, task_of
-from pnen_train.train import train
+from pnen_train.data.batches import batch_of, on_device
+from pnen_train.data.filters import filter_image
+from pnen_train.data.tasks import at_each_strength, of_strength, resolve_target, task_of
+from pnen_train.evaluation.evaluate import evaluate
+from pnen_train.training.state import State, build_network
+from pnen_train.training.step import Objective
+from pnen_train.training.train import train
 
 CPU = torch.device("cpu")
 STRENGTHS = [0.002, 0.02, 0.2]

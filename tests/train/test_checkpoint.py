@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pnen_runtime.errors import CheckpointError, UsageError
 from pnen_train import checkpoint
 from pnen_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from pnen_train.state import build_network
+from pnen_train.training.state import build_network
 
 GOOD = {"format": 1, "network": "pnen", "config": {}, "weights": {}, "step": 1, "training": {}}
 

@@ -15,8 +15,8 @@ from pnen_train import checkpoint as checkpoints
 from pnen_train.checkpoint import load_checkpoint, save_checkpoint
 from pnen_train.cli import main
 from pnen_train.commands import run
-from pnen_train.study import TILES
-from pnen_train.train import Stopped, train
+from pnen_train.evaluation.study import TILES
+from pnen_train.training.train import Stopped, train
 
 
 def call(*args):

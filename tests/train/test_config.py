@@ -7,7 +7,7 @@ import pytest
 
 from pnen_runtime.errors import UsageError
 from pnen_train.config import RECIPES, Data, Optimiser, Recipe, Run, override, read_recipe, recipe_from
-from pnen_train.state import build_network
+from pnen_train.training.state import build_network
 
 NETWORK = '[network]\nname = "pnen"\n'
 

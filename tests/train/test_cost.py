@@ -6,11 +6,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from pnen_train import cost
 from pnen_train.cli import main
-from pnen_train.cost import Meter, measured, sizes_of, told
-from pnen_train.state import State
-from pnen_train.trial import Costs
+from pnen_train.training import cost
+from pnen_train.training.cost import Meter, measured, sizes_of, told
+from pnen_train.training.state import State
+from pnen_train.training.trial import Costs
 
 CPU = torch.device("cpu")
 PLAN = {"steps": 36_000}

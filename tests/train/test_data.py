@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pnen_train.data import batch_of, on_device, to_tensor
+from pnen_train.data.batches import batch_of, on_device, to_tensor
 
 CPU = torch.device("cpu")
 

@@ -6,8 +6,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from pnen_train.cli import main
-from pnen_train.drawn import KINDS, draw
-from pnen_train.prepare import NOISE, noisy, reduced
+from pnen_train.data.drawn import KINDS, draw
+from pnen_train.data.prepare import NOISE, noisy, reduced
 
 
 @pytest.mark.parametrize("kind", KINDS)

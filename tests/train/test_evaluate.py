@@ -13,8 +13,8 @@ from torch import nn
 
 from pnen_runtime.errors import CheckpointError
 from pnen_train.commands.options import scored_tasks
-from pnen_train.evaluate import Scores, evaluate, network_smoother
-from pnen_train.study import TileScore, recommended, study
+from pnen_train.evaluation.evaluate import Scores, evaluate, network_smoother
+from pnen_train.evaluation.study import TileScore, recommended, study
 
 
 def half(image):
@@ -57,7 +57,7 @@ def test_seconds_are_those_of_smoothing_alone(pairs, monkeypatch):
         clock[0] += 100
         return 30.0
 
-    monkeypatch.setattr("pnen_train.evaluate.psnr", slow_metric)
+    monkeypatch.setattr("pnen_train.evaluation.evaluate.psnr", slow_metric)
     assert evaluate(smooth, pairs, clock=lambda: clock[0]).seconds == 2
 
 

@@ -10,11 +10,11 @@ from PIL import Image
 
 from pnen_runtime.cli import smooth
 from pnen_runtime.errors import ImageError, UsageError
-from pnen_train import filtering
 from pnen_train.cli import main
-from pnen_train.filtering import filter_files
-from pnen_train.filters import FILTERS, STRENGTH, filter_image
-from pnen_train.targets import find_images
+from pnen_train.data import filtering
+from pnen_train.data.filtering import filter_files
+from pnen_train.data.filters import FILTERS, STRENGTH, filter_image
+from pnen_train.data.targets import find_images
 
 
 def test_a_file_becomes_the_training_target_of_the_same_pixels(images, tmp_path, photo, maker):

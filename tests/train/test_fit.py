@@ -10,15 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from pnen_runtime.errors import CheckpointError, UsageError
-from pnen_train import train as training
-from pnen_train import trial
 from pnen_train.checkpoint import load_checkpoint
 from pnen_train.cli import main
 from pnen_train.commands import run as command
 from pnen_train.config import override
-from pnen_train.fit import fitted_steps, with_steps
-from pnen_train.train import Stopped, TimeIsUp, train
-from pnen_train.trial import Costs
+from pnen_train.training import train as training
+from pnen_train.training import trial
+from pnen_train.training.fit import fitted_steps, with_steps
+from pnen_train.training.train import Stopped, TimeIsUp, train
+from pnen_train.training.trial import Costs
 
 STEP, LATE, VALIDATION, CHECKPOINT = 1.0, 3.0, 7.0, 2.0  # the validation of one picture
 COMPILING = FIRST_USE = 0.0  # besides, of the first step and the first validation

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import pytest
 from click.testing import CliRunner
 
-from pnen_train import train as training
 from pnen_train.checkpoint import load_checkpoint
 from pnen_train.cli import main
 from pnen_train.commands import options
-from pnen_train.train import Stopped, train
+from pnen_train.training import train as training
+from pnen_train.training.train import Stopped, train
 
 ENDING = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import spsolve
 
 from pnen_runtime.errors import UsageError
 from pnen_runtime.filters.l0_gradients import l0_smooth, nearest_image, sparse_gradients
-from pnen_train.filters import filter_image, resolve
+from pnen_train.data.filters import filter_image, resolve
 
 GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
 

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from pnen_runtime.errors import UsageError
-from pnen_train import lock
 from pnen_train.cli import main
-from pnen_train.lock import LOCK, alone_in
+from pnen_train.training import lock
+from pnen_train.training.lock import LOCK, alone_in
 
 
 def test_a_folder_has_one_run_at_a_time_and_is_left_as_it_was(tmp_path):
@@ -37,7 +37,7 @@ def test_a_second_command_is_refused_in_one_line(images, recipe_file, tmp_path):
 
 def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path):
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom pnen_train.lock import alone_in\n"
+        "import os, sys\nfrom pathlib import Path\nfrom pnen_train.training.lock import alone_in\n"
         "with alone_in(Path(sys.argv[1])):\n    os._exit(9)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)])

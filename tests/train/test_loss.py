@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from pnen_train.config import Optimiser
-from pnen_train.data import on_device
-from pnen_train.loss import training_loss
+from pnen_train.data.batches import on_device
 from pnen_train.models.ceilnet import CEILNet, CEILNetConfig, edge_map
-from pnen_train.state import State
-from pnen_train.step import objective_of, train_step
+from pnen_train.training.loss import training_loss
+from pnen_train.training.state import State
+from pnen_train.training.step import objective_of, train_step
 
 
 @pytest.fixture

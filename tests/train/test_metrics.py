@@ -11,8 +11,8 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from pnen_train.config import Optimiser
-from pnen_train.loss import training_loss
 from pnen_train.metrics import psnr, ssim, ssim_box7
+from pnen_train.training.loss import training_loss
 
 
 def noisy(image, seed=0):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pnen_train.muon import MOMENTUM, STEP, Muon, orthogonal
+from pnen_train.training.muon import MOMENTUM, STEP, Muon, orthogonal
 
 
 @pytest.mark.parametrize("shape", [(20, 30), (30, 20)])

@@ -7,11 +7,11 @@ import torch
 from pnen_runtime.errors import UsageError
 from pnen_train.commands.options import scored_tasks
 from pnen_train.config import read_recipe
-from pnen_train.data import batch_of, on_device
-from pnen_train.noise import Noise
-from pnen_train.state import build_network
-from pnen_train.targets import find_images
-from pnen_train.tasks import of_strength, resolve_target, task_of
+from pnen_train.data.batches import batch_of, on_device
+from pnen_train.data.noise import Noise
+from pnen_train.data.targets import find_images
+from pnen_train.data.tasks import of_strength, resolve_target, task_of
+from pnen_train.training.state import build_network
 
 TARGET = {"noise": 25, "colour": True, "strengths": [0, 50]}
 VARYING = Noise(25, (0.0, 50.0), colour=True)

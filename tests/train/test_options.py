@@ -6,7 +6,8 @@ from click.testing import CliRunner
 
 from pnen_export.cli import main as export
 from pnen_runtime.cli import smooth
-from pnen_train import cli, targets
+from pnen_train import cli
+from pnen_train.data import targets
 
 
 def call(*args):

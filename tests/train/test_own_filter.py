@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from pnen_runtime.errors import PnenError, UsageError
-from pnen_train.own_filter import OwnMaker, with_source
-from pnen_train.own_source import find_function
-from pnen_train.tasks import channels_of, resolve_target, task_of
+from pnen_train.data.own_filter import OwnMaker, with_source
+from pnen_train.data.own_source import find_function
+from pnen_train.data.tasks import channels_of, resolve_target, task_of
 
 pytestmark = pytest.mark.usefixtures("working_folder")
 DARKER = "def darker(image):\n    return image / 2\n"

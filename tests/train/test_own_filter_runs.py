@@ -13,9 +13,9 @@ from pnen_export.record import make_card
 from pnen_runtime.info import describe_task
 from pnen_train.checkpoint import load_checkpoint, save_checkpoint
 from pnen_train.cli import main
-from pnen_train.own_filter import with_source
-from pnen_train.own_source import find_function
-from pnen_train.train import train
+from pnen_train.data.own_filter import with_source
+from pnen_train.data.own_source import find_function
+from pnen_train.training.train import train
 
 pytestmark = pytest.mark.usefixtures("working_folder")
 DARKER = "def darker(image):\n    return image / 2\n"

@@ -9,10 +9,10 @@ from pnen_runtime.errors import CheckpointError
 from pnen_train import checkpoint, parts
 from pnen_train.checkpoint import load_checkpoint, save_checkpoint
 from pnen_train.config import override, read_recipe
-from pnen_train.data import on_device
-from pnen_train.state import State
-from pnen_train.step import objective_of, train_step
-from pnen_train.train import train
+from pnen_train.data.batches import on_device
+from pnen_train.training.state import State
+from pnen_train.training.step import objective_of, train_step
+from pnen_train.training.train import train
 
 LIMIT = 70_000  # the tiny network has 55 kB of weights with their names, which its Adam holds twice
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from pnen_runtime.errors import UsageError
 from pnen_train.checkpoint import load_checkpoint
-from pnen_train.data import batch_of, on_device
-from pnen_train.noise import Noise
-from pnen_train.processes import Processes
+from pnen_train.data.batches import batch_of, on_device
+from pnen_train.data.noise import Noise
+from pnen_train.training.processes import Processes
 
 CPU = torch.device("cpu")
 PLAN = {"data": {"batch": 4}, "optimiser": {"steps": 12, "average": 0.9, "clip_norm": 0.5, "learning_rate": 3e-4}}

@@ -8,11 +8,11 @@ import torch
 
 from pnen_runtime.errors import UsageError
 from pnen_train.config import RECIPES, Data, read_recipe
-from pnen_train.data import on_device
+from pnen_train.data.batches import on_device
+from pnen_train.data.tasks import channels_of
 from pnen_train.models import count_parameters
-from pnen_train.state import State, build_network
-from pnen_train.step import objective_of, train_step
-from pnen_train.tasks import channels_of
+from pnen_train.training.state import State, build_network
+from pnen_train.training.step import objective_of, train_step
 
 NAMES = sorted(path.stem for path in RECIPES.glob("*.toml"))
 TABLES = {

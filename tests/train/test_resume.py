@@ -16,7 +16,8 @@ from pnen_train.cli import main
 
 KILLED = """
 import os, signal, sys
-from pnen_train import cli, run_folder
+from pnen_train import cli
+from pnen_train.training import run_folder
 
 note, left = run_folder.RunFolder.note, [int(sys.argv.pop(1))]
 

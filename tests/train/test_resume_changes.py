@@ -4,7 +4,7 @@ import pytest
 
 from pnen_runtime.errors import CheckpointError
 from pnen_train.checkpoint import load_checkpoint, save_checkpoint
-from pnen_train.train import train
+from pnen_train.training.train import train
 
 
 @pytest.fixture

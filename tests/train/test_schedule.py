@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pnen_train.config import Optimiser
-from pnen_train.schedule import Schedule
+from pnen_train.training.schedule import Schedule
 
 
 def run(schedule, losses):

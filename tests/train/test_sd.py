@@ -13,7 +13,7 @@ from scipy.sparse.linalg import spsolve
 from pnen_runtime.errors import UsageError
 from pnen_runtime.filters import static_dynamic
 from pnen_runtime.filters.static_dynamic import FLOOR, TOLERANCE, nearest_image, sd_smooth
-from pnen_train.filters import filter_image, resolve
+from pnen_train.data.filters import filter_image, resolve
 
 LINEAR = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
 DAYLIGHT = np.array([0.950456, 1.0, 1.088754])  # D65

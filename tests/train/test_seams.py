@@ -5,7 +5,7 @@ import pytest
 from skimage.filters import gaussian
 
 from pnen_runtime.tiles import smooth_tiled
-from pnen_train.seams import seam
+from pnen_train.evaluation.seams import seam
 
 
 def tiled(network, tile, step):

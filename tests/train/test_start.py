@@ -9,8 +9,8 @@ from pnen_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pnen_train.cli import main
 from pnen_train.config import recipe_from
 from pnen_train.models import build
-from pnen_train.state import State
-from pnen_train.train import train
+from pnen_train.training.state import State
+from pnen_train.training.train import train
 
 CPU = torch.device("cpu")
 SMALL = {"name": "pnen", "channels": 8, "dilations": [1, 2], "scales": [4], "key_channels": 4, "value_channels": 4}
@@ -129,7 +129,7 @@ def test_a_start_that_does_not_fit_shows_before_targets_are_made(
     monkeypatch.chdir(tmp_path)
     started(tmp_path / "other.pt", {"channels": 6, "dilations": [1]}, 2, {"filter": "l0"})
     (tmp_path / "torn.pt").write_bytes((tmp_path / "other.pt").read_bytes()[:999])
-    monkeypatch.setattr("pnen_train.targets.Maker.target", lambda *_: pytest.fail("a target was made"))
+    monkeypatch.setattr("pnen_train.data.targets.Maker.target", lambda *_: pytest.fail("a target was made"))
     recipe = recipe_file(optimiser={"start": start})
     result = CliRunner().invoke(main, ["run", str(recipe), str(images), *["--dry-run"] * dry])
     assert result.exit_code == code and line in result.stderr, result.output

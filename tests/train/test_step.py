@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from pnen_runtime.errors import CheckpointError, UsageError
-from pnen_train import step as steps
-from pnen_train import train as training
 from pnen_train.checkpoint import load_checkpoint, save_checkpoint
 from pnen_train.config import override, recipe_from
-from pnen_train.data import on_device
+from pnen_train.data.batches import on_device
 from pnen_train.device import computes_in_bf16
-from pnen_train.state import State
-from pnen_train.step import objective_of, train_step
-from pnen_train.train import TimeIsUp, train
+from pnen_train.training import step as steps
+from pnen_train.training import train as training
+from pnen_train.training.state import State
+from pnen_train.training.step import objective_of, train_step
+from pnen_train.training.train import TimeIsUp, train
 
 CPU = torch.device("cpu")
 

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from pnen_runtime.errors import ImageError, UsageError
-from pnen_train import targets
-from pnen_train.filters import FILTERS, LIBRARIES, filter_image
+from pnen_train.data import targets
+from pnen_train.data.filters import FILTERS, LIBRARIES, filter_image
+from pnen_train.data.targets import Maker, find_images, load_pairs, spread
 from pnen_train.metrics import psnr, ssim
-from pnen_train.targets import Maker, find_images, load_pairs, spread
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from pnen_runtime.bicubic import enlarge, resize
 from pnen_runtime.errors import ImageError, UsageError
-from pnen_train.data import batch_of, on_device
-from pnen_train.evaluate import evaluate, network_smoother
+from pnen_train.data.batches import batch_of, on_device
+from pnen_train.data.noise import Noise
+from pnen_train.data.targets import find_images
+from pnen_train.data.tasks import lower, task_of
+from pnen_train.evaluation.evaluate import evaluate, network_smoother
 from pnen_train.metrics import psnr
-from pnen_train.noise import Noise
-from pnen_train.targets import find_images
-from pnen_train.tasks import lower, task_of
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pnen_runtime.errors import CheckpointError, PnenError
-from pnen_train import train as training
 from pnen_train.checkpoint import load_checkpoint, save_checkpoint
 from pnen_train.config import override
-from pnen_train.evaluate import evaluate, network_smoother
-from pnen_train.train import Stopped, train
+from pnen_train.evaluation.evaluate import evaluate, network_smoother
+from pnen_train.training import train as training
+from pnen_train.training.train import Stopped, train
 
 
 def weights(path):

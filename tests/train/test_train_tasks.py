@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from pnen_train import train as training
 from pnen_train.checkpoint import load_checkpoint, save_checkpoint
-from pnen_train.targets import find_images
-from pnen_train.tasks import task_of
-from pnen_train.train import Stopped, train
+from pnen_train.data.targets import find_images
+from pnen_train.data.tasks import task_of
+from pnen_train.training import train as training
+from pnen_train.training.train import Stopped, train
 
 
 def weights(path):

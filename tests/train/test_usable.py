@@ -4,9 +4,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from pnen_train import targets
 from pnen_train.checkpoint import load_checkpoint
 from pnen_train.cli import main
+from pnen_train.data import targets
 
 
 def call(*args):

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from pnen_runtime.errors import BackendMissing, UsageError
 from pnen_runtime.filters.weighted_median import wmf_smooth
-from pnen_train.filters import filter_image, filter_values, resolve
+from pnen_train.data.filters import filter_image, filter_values, resolve
 from pnen_train.metrics import psnr
 from pnen_train.parallel import in_parallel
 

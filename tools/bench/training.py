@@ -14,14 +14,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pnen_runtime.errors import UsageError
 from pnen_runtime.memory import peak_bytes_so_far
-from pnen_train.allocator import keep_memory
 from pnen_train.config import Recipe, read_recipe
-from pnen_train.data import on_device
+from pnen_train.data.batches import on_device
+from pnen_train.data.targets import Pair
+from pnen_train.data.tasks import channels_of
 from pnen_train.device import pick_device
-from pnen_train.state import State, build_network
-from pnen_train.step import Objective, objective_of, train_step
-from pnen_train.targets import Pair
-from pnen_train.tasks import channels_of
+from pnen_train.training.allocator import keep_memory
+from pnen_train.training.state import State, build_network
+from pnen_train.training.step import Objective, objective_of, train_step
 
 from .network import naive_attention, product_rate
 from .worker import serve

@@ -12,8 +12,8 @@ from time import process_time
 from paper.memory import resident
 
 from pnen_runtime.filters.weighted_median import opencv
+from pnen_train.data.targets import Pair
 from pnen_train.metrics import psnr
-from pnen_train.targets import Pair
 
 from .classical import Picture
 from .ways import Smooth, Way

@@ -15,10 +15,10 @@ from pnen_runtime.errors import UsageError
 from pnen_runtime.files import write_text
 from pnen_runtime.filters.weighted_median import opencv
 from pnen_runtime.image import read_rgb
-from pnen_train.filters import VERSIONS
+from pnen_train.data.filters import VERSIONS
+from pnen_train.data.prepare import reduced
+from pnen_train.data.targets import SMALLEST, Maker, Pair
 from pnen_train.metrics import psnr
-from pnen_train.prepare import reduced
-from pnen_train.targets import SMALLEST, Maker, Pair
 
 from .classical import CLASSICAL, Axis, Picture
 

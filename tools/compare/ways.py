@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pnen_runtime import Smoother
 from pnen_runtime.models import find_model
 from pnen_runtime.onnx_card import read_onnx_card
-from pnen_train.filters import STRENGTH, filter_image
-from pnen_train.targets import Maker
+from pnen_train.data.filters import STRENGTH, filter_image
+from pnen_train.data.targets import Maker
 
 from .classical import CLASSICAL, OF_OPENCV, Picture
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from pnen_train.drawn import draw
-from pnen_train.study import TileScore
+from pnen_train.data.drawn import draw
+from pnen_train.evaluation.study import TileScore
 
 from .learnt import Image, Learnt, Strength
 

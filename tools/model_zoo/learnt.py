@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from pnen_runtime import Smoother
 from pnen_runtime.backends.ort import OrtBackend
 from pnen_runtime.tiles import Blend, blend_for
-from pnen_train.evaluate import Smooth
+from pnen_train.data.pictures import luma_of
+from pnen_train.data.targets import Maker, Pair
+from pnen_train.data.tasks import lower, noise_of, of_strength, resolve_target, usual_strength
+from pnen_train.evaluation.evaluate import Smooth
+from pnen_train.evaluation.study import Tile
 from pnen_train.parallel import Progress, in_parallel
-from pnen_train.pictures import luma_of
 from pnen_train.progress import bar
-from pnen_train.study import Tile
-from pnen_train.targets import Maker, Pair
-from pnen_train.tasks import lower, noise_of, of_strength, resolve_target, usual_strength
 
 Strength = float | None  # in the filter's unit, or σ; None for a network of one strength
 Image = NDArray[np.uint8]  # (H, W, 3)

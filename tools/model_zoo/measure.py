@@ -13,11 +13,11 @@ from pnen_runtime.backends.ort import OrtBackend
 from pnen_runtime.errors import UsageError
 from pnen_runtime.image import read_rgb
 from pnen_train.commands.options import pairs_of, scored_tasks
-from pnen_train.noise import is_grey
-from pnen_train.prepare import reduced
-from pnen_train.study import TileScore
-from pnen_train.targets import Pair, find_images, spread
-from pnen_train.tasks import of_strength, task_of
+from pnen_train.data.noise import is_grey
+from pnen_train.data.prepare import reduced
+from pnen_train.data.targets import Pair, find_images, spread
+from pnen_train.data.tasks import of_strength, task_of
+from pnen_train.evaluation.study import TileScore
 
 from .flat import flat_colours
 from .learnt import Image, Learnt

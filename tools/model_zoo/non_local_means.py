@@ -12,10 +12,10 @@ from skimage.restoration import denoise_nl_means
 
 from pnen_runtime.filters.weighted_median import opencv
 from pnen_runtime.noise import estimate_sigma
+from pnen_train.data.targets import Pair
+from pnen_train.evaluation.study import TileScore
 from pnen_train.metrics import levels
 from pnen_train.progress import bar
-from pnen_train.study import TileScore
-from pnen_train.targets import Pair
 
 from .learnt import Image, Learnt, Strength
 from .scores import cpu_record, score

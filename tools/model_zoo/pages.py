@@ -11,7 +11,7 @@ from pnen_runtime.errors import UsageError
 from pnen_runtime.files import write_text
 from pnen_runtime.onnx_card import read_onnx_card
 from pnen_train.checkpoint import Checkpoint, load_checkpoint
-from pnen_train.filters import STRENGTH
+from pnen_train.data.filters import STRENGTH
 from pnen_train.models import count_parameters
 
 from . import restored, sections

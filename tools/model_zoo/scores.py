@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pnen_train.evaluate import Scores, Smooth, evaluate, mean_scores
-from pnen_train.filters import filter_image
+from pnen_train.data.filters import filter_image
+from pnen_train.data.targets import SMALLEST, Maker, Pair
+from pnen_train.evaluation.evaluate import Scores, Smooth, evaluate, mean_scores
+from pnen_train.evaluation.study import TileScore
 from pnen_train.metrics import levels, psnr
 from pnen_train.progress import bar
-from pnen_train.study import TileScore
-from pnen_train.targets import SMALLEST, Maker, Pair
 
 from .learnt import Image, Learnt, Strength
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from pnen_train.checkpoint import Checkpoint
-from pnen_train.seams import ALLOWED, ALLOWED_FLAT
-from pnen_train.study import TOLERANCE
+from pnen_train.evaluation.seams import ALLOWED, ALLOWED_FLAT
+from pnen_train.evaluation.study import TOLERANCE
 
 from .flat import COLOURS
 from .learnt import ends_of

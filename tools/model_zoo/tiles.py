@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data
 
+from pnen_train.evaluation.seams import ALLOWED, BLOCK, seam
+from pnen_train.evaluation.study import TILES, TileScore, recommended, study
 from pnen_train.progress import bar
-from pnen_train.seams import ALLOWED, BLOCK, seam
-from pnen_train.study import TILES, TileScore, recommended, study
 
 from .learnt import Image, Learnt, Strength
 

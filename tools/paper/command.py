@@ -9,10 +9,10 @@ import click
 
 from pnen_runtime.errors import UsageError
 from pnen_train.commands.options import FOLDER, THERE, TileSize, device, pairs_of
+from pnen_train.data.filters import VERSIONS
+from pnen_train.data.targets import Pair, find_images, spread
+from pnen_train.data.tasks import Task, resolve_target, task_of
 from pnen_train.device import pick_device
-from pnen_train.filters import VERSIONS
-from pnen_train.targets import Pair, find_images, spread
-from pnen_train.tasks import Task, resolve_target, task_of
 
 from .page import Entry, as_csv, markdown
 from .published import Table

@@ -13,9 +13,9 @@ from torch import Tensor
 from pnen_runtime.errors import BackendMissing
 from pnen_train.config import Optimiser
 from pnen_train.device import pick_device, put
-from pnen_train.loss import training_loss
 from pnen_train.models import build, pnb
 from pnen_train.models.size import blank
+from pnen_train.training.loss import training_loss
 
 STATUS = Path("/proc/self/status")
 

@@ -10,7 +10,7 @@ from statistics import fmean, pstdev
 from typing import Any
 
 from pnen_train.config import SECTIONS
-from pnen_train.evaluate import Scores
+from pnen_train.evaluation.evaluate import Scores
 
 from .published import Figures, Table
 from .runs import TrainedRun

@@ -11,10 +11,10 @@ import torch
 from pnen_runtime.errors import CheckpointError
 from pnen_train.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from pnen_train.config import SECTIONS
+from pnen_train.data.tasks import usual_strength
 from pnen_train.models import MODELS, build, config_of, count_parameters
 from pnen_train.models.pnb import PyramidNonLocal
 from pnen_train.models.presets import PRESETS
-from pnen_train.tasks import usual_strength
 
 from .published import Table
 

@@ -13,12 +13,12 @@ import torch
 from pnen_runtime.files import user_cache, write_text
 from pnen_runtime.tiles import Blend
 from pnen_train.checkpoint import BUNDLED
+from pnen_train.data.targets import Pair
+from pnen_train.data.tasks import Task
 from pnen_train.device import put
-from pnen_train.evaluate import Scores, evaluate, network_smoother
+from pnen_train.evaluation.evaluate import Scores, evaluate, network_smoother
+from pnen_train.evaluation.study import Tile
 from pnen_train.progress import bar
-from pnen_train.study import Tile
-from pnen_train.targets import Pair
-from pnen_train.tasks import Task
 
 from .runs import TrainedRun
 

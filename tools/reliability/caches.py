@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pnen_export.engine_cache import find_engine, keep_engine
-from pnen_train.targets import Maker
+from pnen_train.data.targets import Maker
 
 from .damage import Draw, as_json, damaged_bytes, damaged_value
 from .models import CARDS, ENGINE

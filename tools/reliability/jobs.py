@@ -20,7 +20,7 @@ from pnen_runtime.onnx_check import graph_sha256
 from pnen_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pnen_train.cli import main as train_command
 from pnen_train.config import recipe_from
-from pnen_train.state import build_network
+from pnen_train.training.state import build_network
 
 RECIPE = """
 [network]

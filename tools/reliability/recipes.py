@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pnen_train.config import read_recipe
-from pnen_train.own_filter import with_source
-from pnen_train.start import begin_with
-from pnen_train.state import build_network
-from pnen_train.tasks import task_of
+from pnen_train.data.own_filter import with_source
+from pnen_train.data.tasks import task_of
+from pnen_train.training.start import begin_with
+from pnen_train.training.state import build_network
 
 from .damage import ODD, RAW, Draw, Raw, damaged_bytes, damaged_value
 

@@ -23,11 +23,11 @@ from pnen_train import checkpoint as checkpoints_of
 from pnen_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pnen_train.commands.options import scored_tasks
 from pnen_train.config import Recipe, recipe_from
-from pnen_train.data import on_device
-from pnen_train.run_folder import RunFolder
-from pnen_train.state import State, build_network
-from pnen_train.step import objective_of, train_step
-from pnen_train.train import train
+from pnen_train.data.batches import on_device
+from pnen_train.training.run_folder import RunFolder
+from pnen_train.training.state import State, build_network
+from pnen_train.training.step import objective_of, train_step
+from pnen_train.training.train import train
 
 from .damage import Draw, damaged_bytes, damaged_value
 from .recipes import OTHERS, SECTIONS

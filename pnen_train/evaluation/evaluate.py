@@ -15,8 +15,8 @@ from torch import nn
 
 from pnen_runtime.tiles import Blend, blend_for, smooth_tiled
 
-from .metrics import levels, psnr, ssim, ssim_box7
-from .targets import Pair
+from ..data.targets import Pair
+from ..metrics import levels, psnr, ssim, ssim_box7
 
 Smooth = Callable[[NDArray[Any]], NDArray[Any]]  # (H, W, C) uint8 or floats in [0, 1] → the same
 log = logging.getLogger("pnen")

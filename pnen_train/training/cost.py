@@ -13,13 +13,13 @@ from torch import nn
 
 from pnen_runtime.errors import ImageError
 
-from .config import Recipe
-from .data import on_device
-from .progress import say
+from ..config import Recipe
+from ..data.batches import on_device
+from ..data.targets import Pair
+from ..data.tasks import channels_of, task_of
+from ..progress import say
 from .state import State
 from .step import objective_of, train_step
-from .targets import Pair
-from .tasks import channels_of, task_of
 from .trial import Clock, Costs
 
 MEASURED = 3.0  # seconds of steps that are measured

@@ -16,17 +16,17 @@ from torch import nn
 
 from pnen_runtime.errors import CheckpointError, PnenError, UsageError
 
-from .checkpoint import Checkpoint, load_checkpoint
-from .config import Data, Optimiser, Recipe, Run
-from .device import put
-from .models import build
-from .models.ceilnet import CEILNet
+from ..checkpoint import Checkpoint, load_checkpoint
+from ..config import Data, Optimiser, Recipe, Run
+from ..data.targets import Pair
+from ..data.tasks import channels_of, resolve_target, strengths_of
+from ..device import put
+from ..models import build
+from ..models.ceilnet import CEILNet
+from ..versions import versions
 from .muon import Muon
 from .schedule import Schedule
 from .start import begin_with
-from .targets import Pair
-from .tasks import channels_of, resolve_target, strengths_of
-from .versions import versions
 
 log = logging.getLogger("pnen")
 SCORED = ("run.validation_images", "run.tile", "run.tile_step")  # scores depend on them, and not what is learnt

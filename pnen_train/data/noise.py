@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .metrics import levels
+from ..metrics import levels
 from .pictures import LUMA
 from .targets import Pair
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal
 
+from ..data.targets import Pair
 from .evaluate import Scores, Smooth, evaluate
 from .seams import ALLOWED, seam
-from .targets import Pair
 
 Tile = int | Literal["whole"]
 TILES: tuple[tuple[Tile, int | None], ...] = (
@@ -29,7 +29,7 @@ TOLERANCE = 0.1  # dB below the best tile, which nobody sees; up to that the fas
 
 @dataclass(frozen=True)
 class TileScore:
-    """Scores with tiles of `tile` pixels a side, every `step` pixels; `seam` in levels, see `pnen_train.seams`."""
+    """Scores with tiles of tiles of `tile` pixels every `step`; `seam` in levels, see `pnen_train.evaluation.seams`."""
 
     tile: Tile
     step: int | None

@@ -10,7 +10,7 @@ import torch
 
 from pnen_runtime.errors import UsageError
 
-from .config import Recipe
+from ..config import Recipe
 from .processes import Processes
 from .state import State
 from .trial import KEPT_BACK, Clock, Costs, Parts, Trial, too_short

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pnen_runtime.errors import UsageError
 
-from .device import pick_device
+from ..device import pick_device
 
 PATIENCE = timedelta(hours=12)  # of the others, while the first one validates or makes targets
 

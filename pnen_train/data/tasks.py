@@ -12,12 +12,12 @@ from pnen_runtime.bicubic import enlarge, resize
 from pnen_runtime.errors import UsageError
 from pnen_runtime.schema import read_json
 
+from ..metrics import levels
+from ..parallel import Progress, in_parallel
 from .filters import STRENGTH, resolve
-from .metrics import levels
 from .noise import Noise
 from .own_filter import OwnMaker
 from .own_source import function_target
-from .parallel import Progress, in_parallel
 from .pictures import read_grey, read_luma, read_picture
 from .targets import SMALLEST, Maker, Pair, load_pairs
 

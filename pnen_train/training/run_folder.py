@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pnen_runtime.files import write_text
 from pnen_runtime.image import write_image
 
-from .config import Recipe
+from ..config import Recipe
 from .events import Events
 
 

@@ -12,8 +12,8 @@ from pnen_runtime.files import write_text
 from pnen_runtime.filters.pictures import filter_picture
 from pnen_runtime.image import read_image, write_image
 
+from ..parallel import Progress, in_parallel
 from .filters import ROUNDING, libraries, resolve
-from .parallel import Progress, in_parallel
 from .targets import by_stem
 from .tasks import NOTE
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from pnen_runtime.errors import UsageError
 
-from .checkpoint import save_checkpoint
-from .config import Recipe
+from ..checkpoint import save_checkpoint
+from ..config import Recipe
 from .processes import Processes
 from .run_folder import RunFolder
 from .state import State

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
-from .config import Optimiser
-from .models.ceilnet import edge_map
+from ..config import Optimiser
+from ..models.ceilnet import edge_map
 
 
 def mean_square(image: Tensor, target: Tensor, weight: Tensor | float = 1.0) -> Tensor:

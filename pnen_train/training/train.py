@@ -15,21 +15,21 @@ from torch import Tensor
 
 from pnen_runtime.errors import PnenError, UsageError
 
+from ..checkpoint import Checkpoint, save_checkpoint
+from ..config import Recipe
+from ..data.batches import on_device
+from ..data.targets import Pair
+from ..data.tasks import Task, at_each_strength, task_of
+from ..device import pick_device
+from ..evaluation.evaluate import Scores, evaluate, mean_scores, network_smoother
+from ..metrics import levels
 from .allocator import keep_memory
-from .checkpoint import Checkpoint, save_checkpoint
-from .config import Recipe
-from .data import on_device
-from .device import pick_device
-from .evaluate import Scores, evaluate, mean_scores, network_smoother
 from .fit import check_fit, fitted
 from .interrupts import held_interrupts
-from .metrics import levels
 from .processes import ALONE, Processes
 from .run_folder import RunFolder
 from .state import State
 from .step import objective_of, train_step
-from .targets import Pair
-from .tasks import Task, at_each_strength, task_of
 from .trial import Clock, Parts
 
 Watch = Callable[[int, float, float], None]  # step, loss, PSNR of the batch in dB
@@ -75,7 +75,7 @@ def train(
     `resume` the run in `folder` goes on; on the CPU, with the same number of threads, it ends with exactly the weights
     that an uninterrupted run gives. Ctrl-C, SIGTERM and SIGHUP save before they end the run, as Stopped; so
     does `deadline`, in seconds by `clock`, as TimeIsUp. With `fit` the run gets as many steps as end by then (see
-    `pnen_train.fit`); a resumed one keeps those. Of several `processes` all see the folder, and the first writes.
+    `.fit`); a resumed one keeps those. Of several `processes` all see the folder, and the first writes.
     Returns the last checkpoint. `begin` is called with the run before the first step, when it can be resumed already;
     `seen` after each.
 

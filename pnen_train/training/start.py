@@ -6,9 +6,9 @@ from torch import nn
 
 from pnen_runtime.errors import CheckpointError, UsageError
 
-from .checkpoint import Checkpoint, load_checkpoint
-from .models.pnen import PNEN
-from .tasks import usual_strength
+from ..checkpoint import Checkpoint, load_checkpoint
+from ..data.tasks import usual_strength
+from ..models.pnen import PNEN
 
 
 def begin_with(model: nn.Module, weights: str) -> str:

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import Optimiser
-from .data import Images, batch_of
-from .device import computes_in_bf16
+from ..config import Optimiser
+from ..data.batches import Images, batch_of
+from ..data.tasks import noise_of, usual_strength
+from ..device import computes_in_bf16
 from .loss import training_loss
 from .processes import ALONE, Processes
 from .state import State
-from .tasks import noise_of, usual_strength
 
 log = logging.getLogger("pnen")
 SOFT = 5.0  # levels added to σ where errors are weighed by it, or at σ 0 they would count without bound

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pnen_runtime.errors import PnenError, UsageError
 
-from .parallel import Progress, in_parallel
+from ..parallel import Progress, in_parallel
 
 NAMED = 10  # at most
 HINT = "; take it out"  # what an error about one picture may end with

@@ -17,9 +17,9 @@ from pnen_runtime.image import read_rgb, write_image
 from pnen_runtime.photo import SUFFIXES
 from pnen_runtime.schema import read_json
 
+from ..metrics import psnr, ssim
+from ..parallel import Progress, in_parallel
 from .filters import ROUNDING, VERSIONS, filter_image, libraries, resolve
-from .metrics import psnr, ssim
-from .parallel import Progress, in_parallel
 from .pictures import read_picture
 
 EITHER = "either could be the target"

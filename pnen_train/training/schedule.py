@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .config import Optimiser
+from ..config import Optimiser
 
 
 @dataclass

@@ -9,8 +9,8 @@ from PIL import Image
 
 from pnen_runtime.image import read_rgb
 
+from ..parallel import Progress
 from .drawn import KINDS, draw
-from .parallel import Progress
 from .targets import by_stem
 
 SIDE = 512  # pixels; photographs are reduced to it, which doubles the detail of most

@@ -1,0 +1,1 @@
+"""How well it is learnt: scores, seams of tiles, and which tile suits."""
