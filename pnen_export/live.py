@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.overrides import TorchFunctionMode
 
 from pnen_runtime.card import LIVE_MAPS
 
@@ -30,7 +29,7 @@ def live_maps(model: nn.Module) -> int:
     return max(LIVE_MAPS, ceil(SPARE * held))
 
 
-class Watch(TorchDispatchMode):
+class Watch(TorchFunctionMode):
     """The most bytes of results that were alive at the same time."""
 
     def __init__(self) -> None:
@@ -38,16 +37,16 @@ class Watch(TorchDispatchMode):
         self.most = self.now = 0
         self.alive: set[int] = set()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        for part in tree_leaves(result):
+        for part in result if isinstance(result, tuple | list) else [result]:
             if isinstance(part, torch.Tensor):
                 self.add(part.untyped_storage())
         return result
 
     def add(self, storage: torch.UntypedStorage) -> None:
         """Count it until it is freed; views share one."""
-        name, size = storage._cdata, storage.nbytes()
+        name, size = storage.data_ptr(), storage.nbytes()
         if name not in self.alive:
             self.alive.add(name)
             self.now += size

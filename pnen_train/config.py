@@ -44,9 +44,7 @@ class Optimiser:
 
     steps: int = 400_000
     start: str = ""  # a bundled name or a checkpoint with weights to begin with, maybe of fewer stages; "": random ones
-    method: str = (
-        "adam"  # "sgd", with a momentum of 0.9; "muon" (see pnen_train.training.muon), which learns in fewer steps
-    )
+    method: str = "adam"  # "sgd", with a momentum of 0.9; "muon" (see training.muon), which learns in fewer steps
     learning_rate: float = 5e-4
     schedule: str = "plateau"  # halves the rate when the training loss stops falling; "cosine" takes it to minimum_rate
     minimum_rate: float = 1e-4  # of "plateau" and "cosine"

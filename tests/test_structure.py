@@ -76,6 +76,14 @@ def test_no_module_imports_one_that_imports_it(floor):
         graph = {name: needed for name, needed in graph.items() if name not in free}
 
 
+@pytest.mark.parametrize("floor", FLOORS)
+def test_no_private_module_of_another_package_is_imported(floor):
+    for name, file in modules(floor).items():
+        foreign = {path for path in needs(name, file) if path.partition(".")[0] not in {*FLOORS, "__future__"}}
+        private = [path for path in foreign if any(part[0] == "_" and part[-1] != "_" for part in path.split(".") if part)]
+        assert not private, (file, private)
+
+
 CLOCKS = {"perf_counter", "process_time", "thread_time", "perf_counter_ns", "process_time_ns"}
 WAITS = {"wait", "join", "communicate", "acquire", "result"}
 
@@ -99,9 +107,7 @@ def test_no_test_depends_on_how_fast_the_machine_is():
         assert not found, (file, found)
 
 
-@pytest.mark.parametrize("floor", [*FLOORS, "tests"])
-def test_no_file_is_over_300_lines(floor):
-    too_long = {
-        file.name: length for file in sources(floor) if (length := len(file.read_text("utf-8").splitlines())) > 300
-    }
-    assert not too_long
+@pytest.mark.parametrize(("floor", "most"), [*((floor, 250) for floor in FLOORS), ("tests", 300)])
+def test_no_file_is_too_long(floor, most):
+    lengths = {file.name: len(file.read_text("utf-8").splitlines()) for file in sources(floor)}
+    assert not {name: length for name, length in lengths.items() if length > most}
