@@ -80,7 +80,8 @@ def test_no_module_imports_one_that_imports_it(floor):
 def test_no_private_module_of_another_package_is_imported(floor):
     for name, file in modules(floor).items():
         foreign = {path for path in needs(name, file) if path.partition(".")[0] not in {*FLOORS, "__future__"}}
-        private = [path for path in foreign if any(part[0] == "_" and part[-1] != "_" for part in path.split(".") if part)]
+        parts = {part for path in foreign for part in path.split(".")}
+        private = {part for part in parts if part.startswith("_") and not part.endswith("_")}
         assert not private, (file, private)
 
 
