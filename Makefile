@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test lint bench gpu-proof clean
+.PHONY: demo test lint bench gpu-proof wheels lock clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py demo/out
@@ -36,9 +36,25 @@ gpu-proof: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "expected Python 3.11 or newer, found none; install it, or name it: make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q "pip>=25.1"
 	$(BIN)/pip install -q -c constraints.txt torch
-	$(BIN)/pip install -q -c constraints.txt -e ".[dev]"
+	$(BIN)/pip install -q -c constraints.txt -e ".[export,deep,video]" --group dev
 	touch $@
+
+# dist/: the package, its source, and the checkpoints for who trains and exports
+wheels: .venv/ready
+	rm -rf build dist
+	$(BIN)/python -m build -q --no-isolation -o dist .
+	$(BIN)/python -m build -q --no-isolation -o dist --wheel pnen_train/bundled
+	rm -rf build pnen_train/bundled/build
+
+# What each extra was last resolved to, for every system and Python: pip install -c constraints/ort.txt ...
+EXTRAS := $(shell sed -n '/^\[project.optional-dependencies\]/,/^$$/s/^\([a-z-]*\) = .*/\1/p' pyproject.toml)
+lock: .venv/ready
+	$(BIN)/pip install -q uv
+	@mkdir -p constraints
+	for extra in $(EXTRAS); do $(BIN)/uv pip compile -q --universal --no-header --no-annotate --upgrade \
+		--extra $$extra pyproject.toml -o constraints/$$extra.txt || exit 1; done
 
 clean:
 	rm -rf .venv demo/out

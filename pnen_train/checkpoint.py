@@ -5,6 +5,7 @@ import io
 import warnings
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -23,7 +24,16 @@ from .parts import LARGEST, drop_parts, read_parts, write_parts
 FORMAT = 1
 FIELDS = ("network", "config", "weights", "step", "training", "resume")
 BULKY = ("optimiser", "weights")  # of what a resumed run needs
-BUNDLED = Path(__file__).parent / "bundled"
+
+
+def _bundled() -> Path:
+    """In a clone they lie here; beside an installed package in one of their own, so that the runtime goes without."""
+    here = Path(__file__).parent / "bundled"
+    apart = None if any(here.glob("*.pt")) else find_spec("pnen_checkpoints")
+    return Path(next(iter(apart.submodule_search_locations))) if apart and apart.submodule_search_locations else here
+
+
+BUNDLED = _bundled()
 
 
 @dataclass
@@ -104,8 +114,9 @@ def find_checkpoint(path: str | Path) -> Path:
         return Path(path)
     if is_file(BUNDLED / f"{path}.pt"):
         return BUNDLED / f"{path}.pt"
-    names = ", ".join(sorted(p.stem for p in BUNDLED.glob("*.pt"))) or "none"
-    raise UsageError(f"{path}: no such checkpoint, and none of the bundled ones ({names})")
+    names = ", ".join(sorted(p.stem for p in BUNDLED.glob("*.pt")))
+    apart = "; the bundled ones are a package of their own: pip install PATH_TO_A_CLONE/pnen_train/bundled"
+    raise UsageError(f"{path}: no such checkpoint{f', and none of the bundled ones ({names})' if names else apart}")
 
 
 def load_checkpoint(path: str | Path, *, to_resume: bool = False) -> Checkpoint:

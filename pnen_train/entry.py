@@ -5,4 +5,4 @@ from pnen_runtime.entry import begin
 
 def train() -> None:
     """`pnen-train`."""
-    begin("pnen_train.cli", "main")
+    begin("pnen_train.cli", "main", python=(3, 11))
