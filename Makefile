@@ -33,12 +33,12 @@ gpu-proof: .venv/ready
 	$(BIN)/python tools/gpu_proof.py run $(PROOF) --out $(PROOF)/report --time $(TIME) --only "$(ONLY)" $(if $(RESUME),--resume)
 
 # torch first and alone: the CPU build where the index has one, and nothing replaces it later.
-.venv/ready: pyproject.toml constraints.txt
+.venv/ready: pyproject.toml constraints.txt constraints/export.txt
 	@test -n "$(PYTHON)" || { echo "expected Python 3.11 or newer, found none; install it, or name it: make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q "pip>=25.1"
 	$(BIN)/pip install -q -c constraints.txt torch
-	$(BIN)/pip install -q -c constraints.txt -e ".[export,deep,video]" --group dev
+	$(BIN)/pip install -q -c constraints/export.txt -e ".[export,deep,video]" --group dev
 	touch $@
 
 # dist/: the package, its source, and the checkpoints for who trains and exports
@@ -53,7 +53,7 @@ EXTRAS := $(shell sed -n '/^\[project.optional-dependencies\]/,/^$$/s/^\([a-z-]*
 lock: .venv/ready
 	$(BIN)/pip install -q uv
 	@mkdir -p constraints
-	for extra in $(EXTRAS); do $(BIN)/uv pip compile -q --universal --no-header --no-annotate --upgrade \
+	for extra in $(EXTRAS); do $(BIN)/uv pip compile -q --universal --no-header --no-annotate --upgrade -c constraints.txt \
 		--extra $$extra pyproject.toml -o constraints/$$extra.txt || exit 1; done
 
 clean:

@@ -9,8 +9,10 @@ from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+import tomllib
 
 ROOT = Path(__file__).parents[1]
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
 BUNDLED = ROOT / "pnen_train" / "bundled"
 
 
@@ -91,3 +93,13 @@ def test_an_older_python_is_told_in_one_line(package, monkeypatch, capsys):
         getattr(begin, package.removeprefix("pnen_"))()
     said = capsys.readouterr().err
     assert ended.value.code == 4 and "expected Python 3.11 or newer, found 3.10" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_what_an_extra_was_resolved_to_is_kept(extra):
+    locked = {
+        line.split("==")[0]: line for line in (ROOT / "constraints" / f"{extra}.txt").read_text("utf-8").splitlines()
+    }
+    assert all("==" in line for line in locked.values())
+    own = [requirement for requirement in EXTRAS[extra] if not requirement.startswith("pnen[")]
+    assert {re.match(r"[\w-]+", requirement)[0].lower() for requirement in own} <= set(locked)
