@@ -53,7 +53,7 @@ EXTRAS := $(shell sed -n '/^\[project.optional-dependencies\]/,/^$$/s/^\([a-z-]*
 lock: .venv/ready
 	$(BIN)/pip install -q uv
 	@mkdir -p constraints
-	for extra in $(EXTRAS); do $(BIN)/uv pip compile -q --universal --no-header --no-annotate --upgrade -c constraints.txt \
+	for extra in $(EXTRAS); do $(BIN)/uv pip compile -q --universal --python-version 3.10 --no-header --no-annotate --upgrade -c constraints.txt \
 		--extra $$extra pyproject.toml -o constraints/$$extra.txt || exit 1; done
 
 clean:
