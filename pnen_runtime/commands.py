@@ -51,7 +51,7 @@ def say(line: str, *, err: bool = False) -> None:
     print(printable(line).encode(encoding, "backslashreplace").decode(encoding), file=stream)
 
 
-class Plain(logging.StreamHandler[Any]):
+class Plain(logging.StreamHandler):  # type: ignore[type-arg]  # Python 3.10 cannot subscript it
     """Warnings on stderr as Python prints them by default, but for what a terminal would obey."""
 
     def emit(self, record: logging.LogRecord) -> None:
