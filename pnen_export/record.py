@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from pnen_runtime.border import border_of
 from pnen_runtime.card import LIVE_MAPS, Card
 from pnen_runtime.errors import CheckpointError, EngineError, UsageError
 from pnen_runtime.plan import check_tile
@@ -35,6 +36,7 @@ def make_card(checkpoint: Checkpoint, max_logit: float | None = None, live_maps:
         **licence,
         tile=training.get("tile", 96),
         tile_step=training.get("tile_step", 80),
+        border=border_of(training.get("task")),
         weights_sha256=checkpoint.sha256(),
         training=finite({"steps": checkpoint.step} | {k: v for k, v in training.items() if k not in OWN_FIELDS}),
         live_maps=live_maps,

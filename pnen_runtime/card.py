@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
+from .border import Border
 from .errors import EngineError
 from .schema import Count, Digest, Line, Mismatch, Side, conform, read_json
 
@@ -112,6 +113,7 @@ class Card:
     tile: Side | Literal["whole"] = 96  # recommended: pixels a side
     tile_step: Side = 40  # pixels from one tile to the next
     minimum_side: Side = 16  # pixels
+    border: Border = ""  # how a picture goes on beyond its border, as it does for the filter that is imitated
     weights_sha256: Digest = ""
     graph_sha256: Digest = ""  # of the ONNX file without its metadata, as `onnx_check.graph_sha256` has it
     training: dict[str, Any] = field(default_factory=dict)  # record and scores

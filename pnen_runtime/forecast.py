@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from .border import MARGIN, margin
 from .card import Card
 from .plan import Plan, fitting_profile, most_at_once, peak_bytes
 from .tiles import on_grid, starts
@@ -33,6 +34,7 @@ class Forecast:
 
 def tile_pixels(card: Card, plan: Plan, height: int, width: int) -> tuple[int, int]:
     """How many tiles, and how many pixels they have together."""
+    height, width = (side + 2 * margin(side, plan.tile, card.border, card.grid) for side in (height, width))
     high, down = on_grid(height, plan.tile, plan.step, card.grid)
     wide, across = on_grid(width, plan.tile, plan.step, card.grid)
     count = len(starts(height, high, down)) * len(starts(width, wide, across))
@@ -48,7 +50,8 @@ def forecast(
     of ONNX files the same estimate for a batch.
     """
     count, pixels = tile_pixels(card, plan, height, width)
-    high, wide = min(height, plan.tile), min(width, plan.tile)
+    more = 2 * MARGIN if card.border else 0
+    high, wide = min(height + more, plan.tile), min(width + more, plan.tile)
     band = 4 * card.channels * high * width
     host = PICTURE * height * width + band
     on_gpu = None

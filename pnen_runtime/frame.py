@@ -57,6 +57,6 @@ def smooth_on_host(
         return np.clip(batch + np.float32(mix) * (np.clip(smooth, 0, 1) - batch), 0, 1)
 
     smooth_tiled(
-        run_tile, frame, tile, step, blend, grid=card.grid, channels=card.channels, strength=strength, out=out,
-        progress=progress,
+        run_tile, frame, tile, step, blend, grid=card.grid, channels=card.channels, strength=strength,
+        border=card.border, out=out, progress=progress,
     )  # fmt: skip

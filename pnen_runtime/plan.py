@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import ceil, prod
 from typing import Literal
 
+from .border import MARGIN
 from .card import Card
 from .errors import EngineError, UsageError
 
@@ -74,11 +75,12 @@ def plan_tiles(
     """
     why = "recommended by the card" if tile is None else "asked for"
     wanted = check_tile(card, tile, step)
-    side = max(height, width) if wanted == "whole" else wanted
+    beyond = 2 * MARGIN if card.border and not profiles else 0
+    side = max(height, width) + beyond if wanted == "whole" else wanted
     if profiles:
         limit, lack = _largest_of(profiles, side, height, width), f"the engine has no profile for {wanted}"
     else:
-        needed = peak_bytes(card, min(side, height), min(side, width))
+        needed = peak_bytes(card, min(side, height + beyond), min(side, width + beyond))
         limit = min(side, largest_tile(card, memory)) if needed > memory else side
         lack = f"needs {needed // 1_000_000} MB of the {memory // 1_000_000} MB allowed"
     if limit < side:

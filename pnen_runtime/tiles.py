@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from .border import MARGIN, Border, continued, margin
 from .errors import UsageError
 from .image import from_batch, to_batch
 
@@ -59,6 +60,7 @@ def smooth_tiled(
     batch: int = 1,
     clip: bool = True,
     strength: float | np.ndarray | None = None,
+    border: Border = "",
     out: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
@@ -77,6 +79,7 @@ def smooth_tiled(
     channels : what the network takes, 1 or 3
     batch : tiles given to `run` at once
     strength : for an adjustable network, a number or an (H, W) array; `run` then takes those of each tile besides
+    border : how the image goes on beyond its border (`pnen_runtime.border`)
     clip : False keeps floats of the image that are outside [0, 1], as noise may be; the result is always clipped
     out : where to put the result; by default new, of the type of `image`. Floats give the values before rounding.
     progress : called after each batch with the tiles done and the tiles in all
@@ -86,24 +89,29 @@ def smooth_tiled(
     out : of the shape of `image`
     """
     height, width = image.shape[:2]
-    side = max(height, width) if tile == "whole" else tile
+    side = max(height, width) + 2 * MARGIN if tile == "whole" else tile
     step = max(1, side // 2) if step is None else step
     if not 1 <= step <= side:
         raise UsageError(f"expected a step of 1 to {side} pixels for tiles of {side}, got {step}")
     if blend not in BLENDS:
         raise UsageError(f"expected the blend {' or '.join(BLENDS)}, got {blend!r}")
     out = np.empty_like(image) if out is None else out
-    high, down = on_grid(height, side, step, grid)
-    wide, across = on_grid(width, side, step, grid)
-    rows, columns = starts(height, high, down), starts(width, wide, across)
-    row_weights = tile_weights(rows, high, height, down, blend)
-    column_weights = tile_weights(columns, wide, width, across, blend)
+    above, beside = margin(height, side, border, grid), margin(width, side, border, grid)
+    tall, broad = height + 2 * above, width + 2 * beside
+    high, down = on_grid(tall, side, step, grid)
+    wide, across = on_grid(broad, side, step, grid)
+    rows, columns = starts(tall, high, down), starts(broad, wide, across)
+    row_weights = tile_weights(rows, high, tall, down, blend)
+    column_weights = tile_weights(columns, wide, broad, across, blend)
     done, total = 0, len(rows) * len(columns)
 
-    band = np.zeros((1, channels, high, width), np.float32)  # the rows still open, from the current tile's top
-    for row, (top, below) in enumerate(pairwise([*rows, height])):
-        strengths = strength[top : top + high] if isinstance(strength, np.ndarray) else strength
-        for first, smooth in _strip(run, image[top : top + high], columns, wide, channels, batch, clip, strengths):
+    def part(values: np.ndarray, top: int) -> np.ndarray:
+        return continued(continued(values, top - above, high, border, 0), -beside, broad, border, 1)
+
+    band = np.zeros((1, channels, high, broad), np.float32)  # the rows still open, from the current tile's top
+    for row, (top, below) in enumerate(pairwise([*rows, tall])):
+        strengths = part(strength, top) if isinstance(strength, np.ndarray) else strength
+        for first, smooth in _strip(run, part(image, top), columns, wide, channels, batch, clip, strengths):
             for column, pixels in enumerate(smooth, first):
                 left = columns[column]
                 weights = row_weights[row][:, None] * column_weights[column]
@@ -112,7 +120,10 @@ def smooth_tiled(
             if progress is not None:
                 progress(done, total)
         closed = below - top
-        from_batch(band[:, :, :closed], out[None, top:below])
+        inside = slice(max(0, top - above), max(0, min(height, below - above)))
+        shown = slice(inside.start + above - top, inside.stop + above - top)
+        if shown.stop > shown.start:
+            from_batch(band[:, :, shown, beside : beside + width], out[None, inside])
         band[:, :, : high - closed] = band[:, :, closed:]
         band[:, :, high - closed :] = 0
     return out

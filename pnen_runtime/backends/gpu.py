@@ -8,6 +8,7 @@ from math import inf
 
 import numpy as np
 
+from ..border import margin
 from ..card import Card
 from ..cuda import Cuda
 from ..cuda.arrays import CudaArray
@@ -79,17 +80,20 @@ class GpuBackend:
         if strength is not None and not own:
             raise UsageError(f"{self.name} runs a network of one strength, expected none to be asked for")
         limits = (own["least"], own["most"]) if own else (-inf, inf)
-        grid = self.card.grid
-        batch = most_at_once(self.profiles, *(on_grid(side, tile, step, grid)[0] for side in picture.shape[:2]))
+        grid, border, sides = self.card.grid, self.card.border, picture.shape[:2]
+        beyond = (side + 2 * margin(side, tile, border, grid) for side in sides)
+        batch = most_at_once(self.profiles, *(on_grid(side, tile, step, grid)[0] for side in beyond))
+        if self.profiles and not batch:
+            border, batch = "", most_at_once(self.profiles, *(on_grid(side, tile, step, grid)[0] for side in sides))
         if self.profiles and not batch:  # of this size alone
-            grid, batch = 1, most_at_once(self.profiles, *(min(tile, side) for side in picture.shape[:2]))
+            grid, batch = 1, most_at_once(self.profiles, *(min(tile, side) for side in sides))
         batch = min(batch or self._tiles_at_once, self._most or self._tiles_at_once)
         with self.lanes.lend() as lane:
             while True:
                 try:
                     smooth_tiled(
                         lane, picture, out, tile, step, blend, grid=grid, channels=self.card.channels, batch=batch,
-                        strength=strength, limits=limits, mix=mix, progress=progress,
+                        strength=strength, limits=limits, border=border, mix=mix, progress=progress,
                     )  # fmt: skip
                     return
                 except MemoryError as error:

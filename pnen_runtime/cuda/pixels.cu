@@ -57,17 +57,26 @@ __device__ void from_unit(float value, double* out) { *out = (double)value; }
 // Tiles lie `step` apart, and the last is flush with the far edge.
 __device__ int left_of(int tile, int step, int wide, int width) { return min(tile * step, width - wide); }
 
+// The row or column that stands at a place beyond the picture: on its other side (border 1), or turned back (2).
+__device__ int beyond(int place, int length, int border) {
+    if (place >= 0 && place < length) return place;
+    if (border == 1) return (place + length) % length;
+    return place < 0 ? -place : 2 * (length - 1) - place;
+}
+
 // Tiles first..first+count-1 of the row of tiles that begins at image row `top`, as a batch (count, channels, high,
-// wide) in [0, 1]; grey is repeated. Strides are bytes and may be negative. Grid over (wide, high, count * channels).
+// wide) in [0, 1]; grey is repeated. `width` is that of the picture (height, columns) continued by `beside` columns on
+// either side, and `top` is negative where it begins above. Strides are bytes and may be negative. Grid over (wide, high, count * channels).
 template <typename T>
 __device__ void cut(const byte* image, int64 row_stride, int64 column_stride, int64 channel_stride, int given,
                     float* batch, int count, int channels, int high, int wide, int top, int first, int step,
-                    int width) {
+                    int width, int border, int height, int columns, int beside) {
     int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y, plane = blockIdx.z;
     if (x >= wide || y >= high || plane >= count * channels) return;
-    int column = left_of(first + plane / channels, step, wide, width) + x;
+    int column = beyond(left_of(first + plane / channels, step, wide, width) + x - beside, columns, border);
+    int row = beyond(top + y, height, border);
     int channel = given == 1 ? 0 : plane % channels;
-    const byte* pixel = image + (top + y) * row_stride + column * column_stride + channel * channel_stride;
+    const byte* pixel = image + row * row_stride + column * column_stride + channel * channel_stride;
     batch[((int64)plane * high + y) * wide + x] = to_unit(*(const T*)pixel);
 }
 
@@ -76,11 +85,12 @@ __device__ void cut(const byte* image, int64 row_stride, int64 column_stride, in
 template <typename T>
 __device__ void cut_strength(const byte* map, int64 row_stride, int64 column_stride, float least, float most,
                              float* batch, int* bad, int count, int high, int wide, int top, int first, int step,
-                             int width) {
+                             int width, int border, int height, int columns, int beside) {
     int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y, tile = blockIdx.z;
     if (x >= wide || y >= high || tile >= count) return;
-    int column = left_of(first + tile, step, wide, width) + x;
-    float strength = to_float(*(const T*)(map + (top + y) * row_stride + column * column_stride));
+    int column = beyond(left_of(first + tile, step, wide, width) + x - beside, columns, border);
+    int row = beyond(top + y, height, border);
+    float strength = to_float(*(const T*)(map + row * row_stride + column * column_stride));
     if (!(strength >= least && strength <= most)) *bad = 1;
     batch[((int64)tile * high + y) * wide + x] = strength;
 }
@@ -114,22 +124,27 @@ extern "C" __global__ void blend(const float* image_batch, const float* smooth_b
     band[slot] = sum;
 }
 
-// Write the image rows begin..begin+rows-1 out of the ring, clipped, scaled and rounded half to even, and clear them in
-// the ring; a grey image gets the luma (ITU-R BT.601) of an RGB ring. Grid over (width, rows).
+// Write rows begin..begin+rows-1 out of the ring, clipped, scaled and rounded half to even, and clear them in it; what is
+// beyond the picture (height, columns), continued by `above` rows and `beside` columns, is left out. A grey image gets
+// the luma (ITU-R BT.601) of an RGB ring. Grid over (width, rows).
 template <typename T>
 __device__ void put(float* band, byte* out, int64 row_stride, int64 column_stride, int64 channel_stride, int channels,
-                    int given, int high, int width, int begin, int rows) {
+                    int given, int high, int width, int begin, int rows, int above, int beside, int height,
+                    int columns) {
     int x = blockIdx.x * blockDim.x + threadIdx.x, row = blockIdx.y * blockDim.y + threadIdx.y;
     if (x >= width || row >= rows) return;
     int y = begin + row;
     int64 plane = (int64)high * width;
     float* ring = band + (int64)(y % high) * width + x;
-    byte* pixel = out + y * row_stride + x * column_stride;
     float values[3];
     for (int channel = 0; channel < channels; channel++) {
         values[channel] = ring[channel * plane];
         ring[channel * plane] = 0.0f;
     }
+    y -= above;
+    x -= beside;
+    if (x < 0 || x >= columns || y < 0 || y >= height) return;
+    byte* pixel = out + y * row_stride + x * column_stride;
     if (given == 1 && channels == 3)
         values[0] = __fadd_rn(__fadd_rn(__fmul_rn(values[0], 0.299f), __fmul_rn(values[1], 0.587f)),
                               __fmul_rn(values[2], 0.114f));
@@ -140,20 +155,23 @@ __device__ void put(float* band, byte* out, int64 row_stride, int64 column_strid
 #define KERNELS(name, T)                                                                                              \
     extern "C" __global__ void cut_##name(const byte* image, int64 row_stride, int64 column_stride,                   \
                                           int64 channel_stride, int given, float* batch, int count, int channels,     \
-                                          int high, int wide, int top, int first, int step, int width) {              \
+                                          int high, int wide, int top, int first, int step, int width, int border,    \
+                                          int height, int columns, int beside) {                                      \
         cut<T>(image, row_stride, column_stride, channel_stride, given, batch, count, channels, high, wide, top,      \
-               first, step, width);                                                                                   \
+               first, step, width, border, height, columns, beside);                                                  \
     }                                                                                                                 \
     extern "C" __global__ void cut_strength_##name(const byte* map, int64 row_stride, int64 column_stride,            \
                                                    float least, float most, float* batch, int* bad, int count,        \
-                                                   int high, int wide, int top, int first, int step, int width) {     \
+                                                   int high, int wide, int top, int first, int step, int width,       \
+                                                   int border, int height, int columns, int beside) {                 \
         cut_strength<T>(map, row_stride, column_stride, least, most, batch, bad, count, high, wide, top, first, step, \
-                        width);                                                                                       \
+                        width, border, height, columns, beside);                                                      \
     }                                                                                                                 \
     extern "C" __global__ void put_##name(float* band, byte* out, int64 row_stride, int64 column_stride,              \
                                           int64 channel_stride, int channels, int given, int high, int width,         \
-                                          int begin, int rows) {                                                      \
-        put<T>(band, out, row_stride, column_stride, channel_stride, channels, given, high, width, begin, rows);      \
+                                          int begin, int rows, int above, int beside, int height, int columns) {      \
+        put<T>(band, out, row_stride, column_stride, channel_stride, channels, given, high, width, begin, rows, above,\
+               beside, height, columns);                                                                              \
     }
 
 KERNELS(u8, byte)

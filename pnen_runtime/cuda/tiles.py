@@ -11,6 +11,7 @@ from math import ceil, inf
 
 import numpy as np
 
+from ..border import Border, margin
 from ..errors import NotFinite, UsageError
 from ..tiles import Blend, Progress, on_grid, starts, tile_weights
 from . import BLOCK, blocks
@@ -18,6 +19,7 @@ from .arrays import CudaArray
 from .lane import Lane
 from .transfer import Download, InPlace, Upload
 
+KINDS_OF_BORDER = {"": 0, "wrap": 1, "reflect": 2}  # as the kernels have them
 UP, MAP = slice(0, 2), slice(4, 6)  # pieces of page-locked memory of a lane
 
 
@@ -34,6 +36,7 @@ def smooth_tiled(
     batch: int,
     strength: float | np.ndarray | CudaArray | None = None,
     limits: tuple[float, float] = (-inf, inf),
+    border: Border = "",
     mix: float = 1.0,
     progress: Progress | None = None,
 ) -> None:
@@ -45,16 +48,18 @@ def smooth_tiled(
     the network gives values that are no numbers.
     """
     height, width, given = picture.shape
-    high, down = on_grid(height, tile, step, grid)
-    wide, across = on_grid(width, tile, step, grid)
-    rows, columns = starts(height, high, down), starts(width, wide, across)
+    above, beside = margin(height, tile, border, grid), margin(width, tile, border, grid)
+    tall, broad = height + 2 * above, width + 2 * beside
+    high, down = on_grid(tall, tile, step, grid)
+    wide, across = on_grid(broad, tile, step, grid)
+    rows, columns = starts(tall, high, down), starts(broad, wide, across)
     at_once = ceil(len(columns) / ceil(len(columns) / batch))  # even batches need fewer contexts
     cuda, work = lane.cuda, lane.work
     lane.need_batch((at_once, channels, high, wide))
-    for buffer, size in ((lane.band, 4 * channels * high * width), (lane.bad, 8)):
+    for buffer, size in ((lane.band, 4 * channels * high * broad), (lane.bad, 8)):
         cuda.fill(buffer.need(size), size, work)
-    row_weights = tile_weights(rows, high, height, down, blend)
-    column_weights = tile_weights(columns, wide, width, across, blend)
+    row_weights = tile_weights(rows, high, tall, down, blend)
+    column_weights = tile_weights(columns, wide, broad, across, blend)
     *row_addresses, column_address = _upload_weights(lane, [*row_weights, np.concatenate(column_weights)])
 
     source = Upload(lane, picture, lane.picture, UP) if isinstance(picture, np.ndarray) else InPlace(lane, picture)
@@ -70,27 +75,32 @@ def smooth_tiled(
     elif strength is not None:
         lane.fill_strength(strength, at_once * high * wide)
     target = Download(lane, out) if isinstance(out, np.ndarray) else InPlace(lane, out)
-    for row, (top, below) in enumerate(pairwise([*rows, height])):
-        source.need(top + high)
-        if strengths is not None:
-            strengths.need(top + high)
+    beyond = [np.int32(value) for value in (KINDS_OF_BORDER[border], height, width, beside)]
+    for row, (top, below) in enumerate(pairwise([*rows, tall])):
+        bottom = height if border == "wrap" and above else min(height, top - above + high)
+        for lower in [*range(high, bottom, high), bottom]:  # in pieces, of which each is held twice
+            source.need(lower)
+            if strengths is not None:
+                strengths.need(lower)
         for first in range(0, len(columns), at_once):
             count = min(at_once, len(columns) - first)
-            place = [np.int32(value) for value in (count, channels, high, wide, top, first, across, width)]
-            cut = [*source.frame.arguments(), np.int32(given), np.uint64(lane.image.pointer), *place]
+            place = [np.int32(value) for value in (count, channels, high, wide, top, first, across, broad)]
+            here = [*place[:4], np.int32(top - above), *place[5:], *beyond]
+            cut = [*source.frame.arguments(), np.int32(given), np.uint64(lane.image.pointer), *here]
             cuda.launch(f"cut_{source.frame.kind}", blocks(wide, high, count * channels), BLOCK, cut, work)
             if strengths is not None:
                 addresses = [np.uint64(lane.strength.pointer), np.uint64(lane.bad.pointer + 4)]
-                cut = [*strengths.frame.arguments(), *map(np.float32, limits), *addresses, place[0], *place[2:]]
+                cut = [*strengths.frame.arguments(), *map(np.float32, limits), *addresses, here[0], *here[2:]]
                 cuda.launch(f"cut_strength_{strengths.frame.kind}", blocks(wide, high, count), BLOCK, cut, work)
             lane.enqueue((count, channels, high, wide))
             used = (lane.image.pointer, lane.smooth.pointer, lane.band.pointer, row_addresses[row], column_address)
             blended = [*map(np.uint64, used), np.float32(mix), np.uint64(lane.bad.pointer), *place]
-            cuda.launch("blend", blocks(width, high, channels), BLOCK, blended, work)
-        numbers = [np.int32(value) for value in (channels, given, high, width, top, below - top)]
+            cuda.launch("blend", blocks(broad, high, channels), BLOCK, blended, work)
+        numbers = [np.int32(v) for v in (channels, given, high, broad, top, below - top, above, beside, height, width)]
         put = [np.uint64(lane.band.pointer), *target.frame.arguments(), *numbers]
-        cuda.launch(f"put_{target.frame.kind}", blocks(width, below - top, 1), BLOCK, put, work)
-        target.take(top, below)
+        cuda.launch(f"put_{target.frame.kind}", blocks(broad, below - top, 1), BLOCK, put, work)
+        if (last := min(height, below - above)) > (begin := max(0, top - above)):
+            target.take(begin, last)
         if row and progress is not None:
             target.wait()  # for the row before; one stays under way
             progress(row * len(columns), len(rows) * len(columns))

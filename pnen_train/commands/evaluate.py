@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pnen_runtime.border import border_of
 from pnen_runtime.commands import Command, say
 from pnen_runtime.tiles import BLENDS, Blend, blend_for
 
@@ -70,6 +71,7 @@ def command(
     network = put(found.model(), place)
     own = found.training.get("tile", 96), found.training.get("tile_step", 80)
     tile = own[0] if tile is None else tile
+    border = border_of(found.training.get("task"))
     step = tile_step or (own[1] if tile == own[0] else None)
     check_tiles(tile, tile_step)
     paths, rows = find_images(images), {}
@@ -79,7 +81,7 @@ def command(
     for strength, task in apart.items():
         pairs = pairs_of(task.scored, task.name, paths)
         with bar("scoring", len(pairs)) as advance:
-            smooth = network_smoother(network, tile, step, blend, device=place, strength=strength)
+            smooth = network_smoother(network, tile, step, blend, place, strength, border)
             smoothed = evaluate(smooth, _watched(pairs, advance), task.shave)
         at = "" if strength is None else f" at {strength:g}"
         rows[f"{task.nothing_name}{at}"] = evaluate(task.nothing, pairs, task.shave, quantise=False)

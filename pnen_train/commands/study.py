@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from pnen_runtime.border import border_of
 from pnen_runtime.commands import Command
 from pnen_runtime.errors import UsageError
 
@@ -44,6 +45,7 @@ def command(
     file = file_to_write(checkpoint) if write else None
     found, place = load_checkpoint(checkpoint), pick_device(device)
     network = put(found.model(), place)
+    border = border_of(found.training.get("task"))
     task, strength = task_learnt(found.training, targets), None
     if (found.training.get("task") or {}).get("strengths"):
         if strength_asked is not None:
@@ -55,7 +57,7 @@ def command(
     paths = usable_of(dict.fromkeys(spread(find_images(images), limit), SMALLEST), targets)
     pairs = pairs_of(task.scored, task.name, paths)
     with bar("tiles", len(TILES)) as advance:
-        smoother = partial(network_smoother, network, device=place, strength=strength)
+        smoother = partial(network_smoother, network, device=place, strength=strength, border=border)
         rows = study(smoother, pairs, shave=task.shave, progress=advance)
     click.echo(f"tile   step   PSNR dB    SSIM   s/image   seam   ({len(pairs)} images)")
     for row in rows:

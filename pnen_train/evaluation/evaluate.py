@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from pnen_runtime.border import Border
 from pnen_runtime.tiles import Blend, blend_for, smooth_tiled
 
 from ..data.targets import Pair
@@ -96,11 +97,12 @@ def network_smoother(
     blend: Blend | None = None,
     device: str | torch.device = "cpu",
     strength: float | None = None,
+    border: Border = "",
 ) -> Smooth:
     """The network as a function of images, in the tiles that `pnen_runtime` would use; a whole image has no step.
 
     An adjustable network smooths with this `strength`. Floats come back as floats, and what is outside [0, 1] reaches
-    the network as it is.
+    the network as it is. With `border` an image goes on beyond its border (`pnen_runtime.border`).
     """
 
     config: Any = getattr(model, "config", None)
@@ -113,4 +115,6 @@ def network_smoother(
         wanted = () if strength is None else (x.new_full((len(x), 1, *x.shape[2:]), strength),)
         return model(x, *wanted)[-1].float().cpu().numpy()
 
-    return lambda image: smooth_tiled(run, image, tile, step, joined, grid=grid, channels=image.shape[2], clip=False)
+    return lambda image: smooth_tiled(
+        run, image, tile, step, joined, grid=grid, channels=image.shape[2], clip=False, border=border
+    )

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pnen_runtime.border import border_of
 from pnen_runtime.errors import PnenError, UsageError
 
 from ..checkpoint import Checkpoint, save_checkpoint
@@ -198,9 +199,9 @@ def validate(state: State, validation: Sequence[Pair], device: torch.device) -> 
     """
     state.final.eval()
     run, task, rows = state.recipe.run, task_of(state.recipe.target), []
-    apart = at_scored_strengths(validation, task)
+    apart, border = at_scored_strengths(validation, task), border_of(state.recipe.target)
     for strength in apart:
-        smooth = network_smoother(state.final, run.tile, run.tile_step, device=device, strength=strength)
+        smooth = network_smoother(state.final, run.tile, run.tile_step, None, device, strength, border)
         results: list[NDArray[Any]] = []
         rows.append(evaluate(smooth, apart[strength], task.shave, seen=results.append))
         if len(rows) == 1 + (len(apart) > 1):

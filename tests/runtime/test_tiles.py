@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pnen_runtime import ImageError, UsageError
+from pnen_runtime.border import MARGIN, margin
 from pnen_runtime.tiles import BLENDS, blend_for, on_grid, smooth_tiled, starts
 
 sides = st.integers(16, 80)
@@ -115,6 +116,39 @@ def test_tiles_of_a_local_network_are_the_whole_picture(grid, size):
     whole, tiled = local(image.transpose(2, 0, 1)[None]), smooth_tiled(local, image, 60, 18, "inner", grid=grid)
     np.testing.assert_allclose(tiled, whole[0].transpose(1, 2, 0), atol=1e-6)
     assert np.abs(smooth_tiled(local, image, 60, 18, "feather", grid=grid) - tiled).max() > 0.01
+
+
+@given(border=st.sampled_from(["wrap", "reflect"]), grid=st.integers(1, 4), tile=st.integers(30, 60),
+       sides=st.tuples(st.integers(16, 110), st.integers(16, 110)), seed=st.integers(0, 2**32 - 1))  # fmt: skip
+def test_beyond_the_border_a_picture_goes_on_as_it_is_told(border, grid, tile, sides, seed):
+    """As the picture that was continued by hand, without what was added; in as many tiles."""
+    rng, step = np.random.default_rng(seed), tile - tile // 3
+    image, strength = rng.random((*sides, 3)), rng.random(sides)
+    calls = []
+
+    def network(batch, strengths):  # relates each pixel to the tile's corner
+        calls.append(batch.shape)
+        return batch * strengths + batch[:, :, :1, :1]
+
+    added = [(margin(side, tile, border, grid),) * 2 for side in sides]
+    found = smooth_tiled(network, image, tile, step, grid=grid, strength=strength, border=border)
+    count = len(calls)
+    by_hand = smooth_tiled(network, np.pad(image, (*added, (0, 0)), border), tile, step, grid=grid,
+                           strength=np.pad(strength, added, border))  # fmt: skip
+    inner = tuple(slice(before, before + side) for (before, _), side in zip(added, sides, strict=True))
+    np.testing.assert_array_equal(found, by_hand[inner])
+    assert 2 * count == len(calls)
+    for (before, _), side in zip(added, sides, strict=True):
+        assert before % grid == 0 and before <= MARGIN
+        assert side + 2 * before <= tile or side > tile  # what is one tile stays one
+        assert before > MARGIN - grid or side + 2 * (before + grid) > tile >= side or before + grid >= side
+
+
+def test_a_whole_picture_is_continued_too():
+    image = np.random.default_rng(0).random((40, 60, 3)).astype(np.float32)
+    seen = []
+    smooth_tiled(lambda batch: seen.append(batch.copy()) or batch, image, border="wrap")
+    np.testing.assert_array_equal(seen[0][0, :, :MARGIN, MARGIN:-MARGIN], image[-MARGIN:].transpose(2, 0, 1))
 
 
 def test_tiles_of_networks_with_a_block_fade_and_others_keep_their_inner_parts():

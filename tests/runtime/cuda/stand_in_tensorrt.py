@@ -84,7 +84,7 @@ class Context:
             flipped = pointer + 4 if engine.adjustable else smooth
             arguments = [np.uint64(last_row), np.int64(-4 * wide), np.int64(4), np.int64(4), np.int32(1),
                          np.uint64(flipped)]  # fmt: skip
-            place = [np.int32(value) for value in (1, 1, high, wide, 0, 0, 1, wide)]
+            place = [np.int32(value) for value in (1, 1, high, wide, 0, 0, 1, wide, 0, high, wide, 0)]
             grid = (-(-wide // 32), -(-high // 8), 1)
             cuda.launch("cut_f32", grid, (32, 8, 1), arguments + place, queue)
             if engine.adjustable:  # as one tile of one row, weighed

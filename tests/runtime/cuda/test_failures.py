@@ -15,7 +15,12 @@ def launch(cuda, stream, kernel="put_u8", out=None, block=BLOCK):
     band = cuda.allocate(4 * 32)
     cuda.fill(band, 4 * 32, stream)
     out = band if out is None else out
-    arguments = [np.uint64(band), np.uint64(out), *map(np.int64, (32, 1, 1)), *map(np.int32, (1, 1, 1, 32, 0, 1))]
+    arguments = [
+        np.uint64(band),
+        np.uint64(out),
+        *map(np.int64, (32, 1, 1)),
+        *map(np.int32, (1, 1, 1, 32, 0, 1, 0, 0, 1, 32)),
+    ]
     cuda.launch(kernel, blocks(32, 1), block, arguments, stream)
 
 

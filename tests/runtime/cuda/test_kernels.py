@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pnen_runtime.cuda
+from pnen_runtime.border import MARGIN
 from pnen_runtime.cuda import BLOCK, blocks
+from pnen_runtime.cuda.tiles import KINDS_OF_BORDER
 from pnen_runtime.image import LUMA, from_batch, to_batch
 from pnen_runtime.tiles import smooth_tiled, starts, tile_weights
 
@@ -84,19 +86,24 @@ def test_cut_gives_the_batches_of_the_host(device, kind, height, width, data, se
     given_channels, channels = data.draw(st.sampled_from([(1, 1), (1, 3), (3, 3)]))
     high, wide = data.draw(st.integers(1, height)), data.draw(st.integers(1, width))
     step = data.draw(st.integers(1, wide))
-    top = data.draw(st.integers(0, height - high))
-    columns = starts(width, wide, step)
+    border = data.draw(st.sampled_from(sorted(KINDS_OF_BORDER)))
+    above, beside = (data.draw(st.integers(0, min(MARGIN, side - 1))) if border else 0 for side in (height, width))
+    broad, top = width + 2 * beside, data.draw(st.integers(-above, height + above - high))
+    columns = starts(broad, wide, step)
     first = data.draw(st.integers(0, len(columns) - 1))
     count = data.draw(st.integers(1, min(4, len(columns) - first)))
     memory, image, offset = layout(rng, pixels(rng, kind, (height, width, given_channels)))
 
-    expected = np.concatenate([to_batch(image[top : top + high, left : left + wide], channels)
+    mode = {"": "edge"}.get(border, border)
+    whole = np.pad(image, ((above, above), (beside, beside), (0, 0)), mode)[above + top : above + top + high]
+    expected = np.concatenate([to_batch(whole[:, left : left + wide], channels)
                                for left in columns[first : first + count]])  # fmt: skip
     batch = device.put(np.full_like(expected, np.nan))
     strides = [np.int64(stride) for stride in image.strides]
     device.launch(f"cut_{kind}", blocks(wide, high, count * channels), np.uint64(device.put(memory) + offset), *strides,
                   *ints(given_channels), np.uint64(batch),
-                  *ints(count, channels, high, wide, top, first, step, width))  # fmt: skip
+                  *ints(count, channels, high, wide, top, first, step, broad, KINDS_OF_BORDER[border], height, width,
+                        beside))  # fmt: skip
     np.testing.assert_array_equal(device.get(batch, expected), expected)
     device.free()
     device.pointers.clear()
@@ -116,22 +123,27 @@ def test_put_rounds_as_the_host_and_clears_what_it_read(device, kind, high, widt
     begin, rows = data.draw(st.integers(0, 100)), data.draw(st.integers(1, high))
     ring = rng.normal(0.5, 0.4, (channels, high, width)).astype(np.float32)
     ring.ravel()[::3] = np.float32(rng.integers(0, 511, ring.ravel()[::3].shape) / 510)  # halves between two bytes
-    memory, image, offset = layout(rng, pixels(rng, kind, (begin + rows, width, given_channels)))
+    above, beside = data.draw(st.integers(0, begin)), data.draw(st.integers(0, (width - 1) // 2))
+    below = data.draw(st.integers(0, rows - 1))  # rows that are beyond the picture
+    columns = slice(beside, width - beside)
+    shape = begin + rows - above - below, width - 2 * beside, given_channels
+    memory, image, offset = layout(rng, pixels(rng, kind, shape))
 
     slots = np.arange(begin, begin + rows) % high
     expected, strip = image.copy(), ring[:, slots]
     grey = given_channels == 1 and channels == 3
     values = luma(strip.transpose(1, 2, 0)).transpose(2, 0, 1) if grey else strip
-    from_batch(values[None], expected[None, begin:])
+    shown = slice(begin - above, None), slice(0, rows - below)
+    from_batch(values[None, :, shown[1], columns], expected[None, shown[0]])
     by_blas = image.copy()
-    from_batch(strip[None], by_blas[None, begin:])
+    from_batch(strip[None, :, shown[1], columns], by_blas[None, shown[0]])
     cleared = ring.copy()
     cleared[:, slots] = 0
 
     band, out = device.put(ring), device.put(memory)
     device.launch(f"put_{kind}", blocks(width, rows), np.uint64(band), np.uint64(out + offset),
                   *[np.int64(stride) for stride in image.strides],
-                  *ints(channels, given_channels, high, width, begin, rows))  # fmt: skip
+                  *ints(channels, given_channels, high, width, begin, rows, above, beside, *shape[:2]))  # fmt: skip
     image[...] = expected
     np.testing.assert_array_equal(device.get(out, memory), memory)  # gaps between the pixels included
     np.testing.assert_array_equal(device.get(band, ring), cleared)
@@ -178,13 +190,13 @@ def test_a_whole_picture_is_that_of_the_host(device, height, width, data, seed, 
             batch = device.put(like)
             place = ints(count, channels, high, wide, top, first, step, width)
             device.launch("cut_f32", blocks(wide, high, count * channels), np.uint64(source), *strides, *ints(channels),
-                          np.uint64(batch), *place)  # fmt: skip
+                          np.uint64(batch), *place, *ints(0, height, width, 0))  # fmt: skip
             smooth = device.put(network(device.get(batch, like)))
             addresses = map(np.uint64, (batch, smooth, band, weights, column_weights))
             device.launch("blend", blocks(width, high, channels), *addresses, np.float32(mix), np.uint64(bad),
                           *place)  # fmt: skip
         device.launch("put_f32", blocks(width, below - top), np.uint64(band), np.uint64(out), *strides,
-                      *ints(channels, channels, high, width, top, below - top))  # fmt: skip
+                      *ints(channels, channels, high, width, top, below - top, 0, 0, height, width))  # fmt: skip
     np.testing.assert_array_equal(device.get(out, image), expected)
     assert device.get(bad, np.zeros(1, np.int32))[0] == 0
     device.free()

@@ -54,6 +54,18 @@ def test_tiles_of_coarse_grids_are_those_of_the_host(opened, grid, tile, step, b
         assert not np.array_equal(expected, smooth_tiled(flip, image, tile, step, blend)) or height != 75
 
 
+@pytest.mark.parametrize("border", ["wrap", "reflect"])
+@pytest.mark.parametrize(("tile", "step", "blend"), [(32, 20, "inner"), (64, 48, "feather"), (50, 30, "inner")])
+def test_what_lies_beyond_the_border_is_that_of_the_host(opened, border, tile, step, blend):
+    backend, _ = opened(config={"grid": 2}, border=border)
+    for height, width in [(75, 101), (20, 64), (64, 130)]:
+        image = (255 * RANDOM.random((height, width, 3))).astype(np.uint8)
+        expected = smooth_tiled(flip, image, tile, step, blend, grid=2, border=border)
+        backend.smooth_tiled(image, found := np.empty_like(image), tile, step, blend)
+        assert_same(found, expected)
+        assert not np.array_equal(expected, smooth_tiled(flip, image, tile, step, blend, grid=2)) or height != 75
+
+
 @pytest.mark.parametrize("mix", [0, 0.3, 1])
 def test_a_smoother_on_the_device_gives_what_one_on_the_host_gives(opened, mix):
     backend, _ = opened()
