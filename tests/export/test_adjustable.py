@@ -14,7 +14,7 @@ from pnen_export.inputs import Input, at_strengths, make_batch
 from pnen_export.logits import largest_logit
 from pnen_export.parity import Mismatch, Reference, require, torch_run
 from pnen_runtime import Smoother
-from pnen_runtime.tiles import smooth_tiled
+from pnen_runtime.tiles import blend_for, smooth_tiled
 
 ADJUSTABLE = ["adjustable", "adjustable thirds", "adjustable halves", "adjustable pixels"]
 KINDS = [("fp32", "onnx"), ("fp32", "ort"), ("fp16", "onnx"), ("fp16", "ort")]
@@ -127,7 +127,9 @@ def test_smoother_runs_the_file_at_numbers_and_maps(files, network, number):
     with Smoother(files[number].path) as smoother:
         for strength in (None, 0.002, 0.05, strengths):
             wanted = 0.02 if strength is None else strength
-            expected = smooth_tiled(run, image, strength=wanted, border=smoother.card.border)
+            card = smoother.card
+            expected = smooth_tiled(run, image, card.tile, card.tile_step, blend_for(card.config), grid=card.grid,
+                                    strength=wanted, border=card.border)  # fmt: skip
             np.testing.assert_allclose(smoother.run(image, strength=strength), expected, atol=2 / 255)
 
 
