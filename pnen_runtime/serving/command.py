@@ -49,6 +49,8 @@ def serve(models: tuple[str, ...], host: str, port: int, workers: int, waiting: 
     exit code 0; Ctrl-C again ends it at once.
     """
     try:
+        import python_multipart  # noqa: F401
+
         from .application import Service
         from .connection import listen, make_server
     except ImportError as error:
