@@ -79,7 +79,7 @@ def found_parts(model: str, for_tensorrt: bool, fp16: bool, work: Path) -> Parts
         return Parts(name, beside if beside.is_file() else None, None, _triton_s(path))
     if path.suffix != ".onnx":
         raise UsageError(
-            f"{model}: expected a checkpoint, an ONNX file or an engine of pnen-export, got {path.suffix!r}"
+            f"{model}: expected a checkpoint, or an ONNX file or engine of pnen-export, got {path.suffix!r}"
         )
     if read_onnx(path).card.target == "ort":
         sibling = path.with_name(path.name.replace(".ort", "", 1))

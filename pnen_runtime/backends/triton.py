@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,7 @@ class TritonBackend:
     at_once = AT_ONCE
 
     def __init__(self, address: Address):
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else it tells on stderr of every connection that ends
         try:
             self._package = import_module(f"tritonclient.{address.protocol}")
         except (ImportError, RuntimeError) as error:  # tritonclient's own is one of the second
@@ -137,9 +139,7 @@ class TritonBackend:
         config = found.get("config", found)
         written = {name: value.get("string_value", "") for name, value in config.get("parameters", {}).items()}
         if KEY not in written:
-            raise EngineError(
-                f"{address}: the model's parameters hold no PNEN card; write it by pnen-export --for triton"
-            )
+            raise EngineError(f"{address}: the model's parameters hold no PNEN card; {AGAIN}")
         card = Card.from_json(written[KEY], str(address))
         channels, one = [str(card.channels), "-1", "-1"], ["1", "-1", "-1"]
         wanted = [("image", "TYPE_FP32", channels), *([("strength", "TYPE_FP32", one)] if card.strength else []),
@@ -158,8 +158,11 @@ class TritonBackend:
             inputs[-1].set_data_from_numpy(np.ascontiguousarray(value, np.float32))
         outputs = [package.InferRequestedOutput("smooth")]
         client, address = self._client(), self._address
-        answer = self._ask(client.infer, address.model, inputs, address.version, outputs)
-        smooth = answer.as_numpy("smooth")
+        answer: Any = self._ask(client.infer, address.model, inputs, address.version, outputs)
+        try:
+            smooth = answer.as_numpy("smooth")
+        except ValueError:  # fewer bytes than the shape that comes with them
+            smooth = None
         if smooth is None or smooth.shape != shape or smooth.dtype != np.float32:
             got = "nothing" if smooth is None else f"{smooth.dtype} {smooth.shape}"
             raise EngineError(f"{address}: expected float32 {shape} back, got {got}; {AGAIN}")
