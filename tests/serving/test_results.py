@@ -81,6 +81,13 @@ def test_it_is_the_command_s_file(client, tmp_path, name, query):
         assert float(headers["Pnen-Strength"]) >= 0
 
 
+def test_16_bits_go_through_pipes_too(tmp_path):
+    data = deep("RGB")
+    done = CliRunner().invoke(smooth, ["-", "-", "--model", "l0-fast", "--threads", "1"], input=data)
+    assert done.exit_code == 0 and done.stdout_bytes == by_command(data, ".png", "", tmp_path)
+    assert done.stdout_bytes[24] == 16  # bits
+
+
 @pytest.mark.parametrize("name", ["photo", "16 bits, colour", "moving"])
 def test_a_form_is_the_same(client, name):
     data = GIVEN[name][0]()
