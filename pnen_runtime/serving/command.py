@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..backends import BACKENDS
+from ..backends.triton import PREFIX, Address
 from ..card import Card
 from ..commands import Command, say
 from ..engine_file import SUFFIXES, read_engine
@@ -15,15 +16,16 @@ from ..errors import BackendMissing, UsageError
 from ..install import pip_install
 from ..models import bundled_models, find_model
 from ..onnx_card import read_onnx_card
-from ..smoother import MEMORY_MB
+from ..smoother import MEMORY_MB, Smoother
 
 log = logging.getLogger("pnen")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @click.command(cls=Command, context_settings={"auto_envvar_prefix": "PNEN_SERVE"})
-@click.option("-m", "--model", "models", metavar="NAME|PATH", multiple=True, help="A bundled model or a model file; "
-              "repeatable. The first is the default.  [default: l0 and all other bundled ones]")  # fmt: skip
+@click.option("-m", "--model", "models", metavar="NAME|PATH", multiple=True, help="A bundled model, a model file or "
+              "the address of a model on a Triton server; repeatable. The first is the default.  [default: l0 and all "
+              "other bundled ones]")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
 @click.option("--workers", metavar="NUMBER", type=click.IntRange(1, 256), default=2, show_default=True,
@@ -79,18 +81,27 @@ def serve(models: tuple[str, ...], host: str, port: int, workers: int, waiting: 
     say("ended: all that had begun is answered", err=True)
 
 
-def named(models: tuple[str, ...]) -> dict[str, Path]:
-    """The files by the names that clients use; UsageError for two of one name, or one that is not there."""
-    found: dict[str, Path] = {}
+def named(models: tuple[str, ...]) -> dict[str, Path | str]:
+    """The files, or addresses, by the names that clients use; UsageError for two of one name, or one that is none."""
+    found: dict[str, Path | str] = {}
     for model in models:
-        path = find_model(model)
-        name = model if path.name == f"{model}.onnx" else path.name.partition(".")[0]
+        place: Path | str = model if model.startswith(PREFIX) else find_model(model)
+        if isinstance(place, str):
+            name = Address.read(place).model
+        else:
+            name = model if place.name == f"{model}.onnx" else place.name.partition(".")[0]
         if name in found:
-            raise UsageError(f"{found[name]} and {path} would both be {name!r}; rename one")
-        found[name] = path
+            raise UsageError(f"{found[name]} and {place} would both be {name!r}; rename one")
+        found[name] = place
     return found
 
 
-def card_of(path: Path) -> Card:
-    """The card of an ONNX file or an engine, which is read and not opened; EngineError where it has none."""
-    return read_engine(path).card if path.suffix in SUFFIXES else read_onnx_card(path)
+def card_of(place: Path | str) -> Card:
+    """The card of an ONNX file or an engine, which is read and not opened, or of a model on a server.
+
+    EngineError where it has none, BackendMissing where the server does not answer.
+    """
+    if isinstance(place, str):
+        with Smoother(place) as smoother:
+            return smoother.card
+    return read_engine(place).card if place.suffix in SUFFIXES else read_onnx_card(place)

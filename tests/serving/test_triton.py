@@ -15,6 +15,7 @@ from pnen_export.cli import main
 from pnen_runtime import BackendMissing, EngineError, Smoother, Upscaler, UsageError
 from pnen_runtime.cli import smooth
 
+from .conftest import command, file_of
 from .stand_in import serving, toy
 
 MODELS = ("l0-fast", "wmf-fast", "denoise", "enlarge2")
@@ -138,25 +139,25 @@ def test_a_wrong_answer_is_no_picture(repository, protocol, spoil, words):
 def test_a_server_that_is_not_there_goes_or_is_not_ready_is_one_line_with_exit_code_4(repository, tmp_path, protocol):
     Image.fromarray(GIVEN["colour"]).save(tmp_path / "a.png")
 
-    def command(url):
+    def ask(url):
         done = CliRunner().invoke(smooth, [str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--model", url])
         assert not (tmp_path / "b.png").exists() and len(done.stderr.splitlines()) == 1
         return done.exit_code, done.stderr
 
     with serving(repository, protocol) as (url, models, end):
-        assert command(f"{url}/l0")[0] == 4 and "the server has none so named" in command(f"{url}/l0")[1]
-        assert command(f"{url}/l0-fast/2")[0] == 4
+        assert ask(f"{url}/l0")[0] == 4 and "the server has none so named" in ask(f"{url}/l0")[1]
+        assert ask(f"{url}/l0-fast/2")[0] == 4
         models.unready.add("l0-fast")
-        assert command(f"{url}/l0-fast")[0] == 4
+        assert ask(f"{url}/l0-fast")[0] == 4
         models.unready.clear()
         other = {"grpc": "http", "http": "grpc"}[protocol]
-        assert command(f"{url.replace(protocol, other)}/l0-fast")[0] == 4  # of the other protocol's port
+        assert ask(f"{url.replace(protocol, other)}/l0-fast")[0] == 4  # of the other protocol's port
         with Smoother(f"{url}/l0-fast") as there:
             there.run(GIVEN["colour"])
             end()
             with pytest.raises(BackendMissing, match="got no answer"):
                 there.run(GIVEN["colour"])
-        code, line = command(f"{url}/l0-fast")
+        code, line = ask(f"{url}/l0-fast")
         assert code == 4 and f"expected a Triton server at {url.partition('//')[2]}, got no answer" in line
 
 
@@ -199,3 +200,15 @@ def test_sizes_that_a_model_takes_bound_its_tiles(tmp_path):
         assert there.plan(100, 100).tile == 32
         with Smoother(source, threads=1, tile=32) as here:
             assert np.array_equal(there.run(GIVEN["colour"]), here.run(GIVEN["colour"]))
+
+
+def test_the_service_takes_pictures_for_a_server_of_tiles(server):
+    data, url = file_of(Image.fromarray(GIVEN["alpha"])), f"{server[0]}/l0-fast"
+    with command("--model", "l0-fast") as (_, here), command("--model", url) as (_, there):
+        right, found = (client.ask("/smooth?model=l0-fast&strength=0.1", data) for client in (here, there))
+    assert right[0] == 200 and right[2] == found[2]
+
+
+def test_a_service_whose_server_is_not_there_does_not_begin():
+    done = CliRunner().invoke(smooth, ["serve", "--port", "0", "--model", "triton+http://127.0.0.1:1/l0"])
+    assert done.exit_code == 4 and "expected a Triton server at 127.0.0.1:1, got no answer" in done.stderr

@@ -1,5 +1,6 @@
 """What pnen-export --for triton writes: read by Triton's own definitions, and held against the ONNX files."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from pnen_export.cli import main
 from pnen_runtime import bundled_models
 from pnen_runtime.card import Card
 from pnen_runtime.onnx_card import read_onnx_card
+from pnen_train.checkpoint import BUNDLED
 
 from .stand_in import toy, toy_engine
 
@@ -167,12 +169,32 @@ def test_it_may_be_said_with_an_equals_sign_and_last(tmp_path):
     )
 
 
+def test_an_engine_that_can_be_built_here_is_the_plan(tmp_path, monkeypatch):
+    """As on a machine with TensorRT and a GPU."""
+    source = toy(tmp_path / "toy.fp16.onnx", precision="fp16")
+
+    def make(path, wanted, *, folder):
+        assert (path, wanted) == (source, "tensorrt")
+        return toy_engine(folder / "toy.fp16.engine"), None
+
+    monkeypatch.setattr("pnen_export.triton_command.find_tensorrt", lambda wanted: wanted)
+    monkeypatch.setattr("pnen_export.engine_command.make_engine", make)
+    done = run(tmp_path / "models", source)
+    assert done.exit_code == 0 and "an engine, built for the GPU here" in done.stdout, done.output
+    check(tmp_path / "models" / "toy_tensorrt")
+    plan = tmp_path / "models" / "toy_tensorrt" / "1" / "model.plan"
+    assert plan.read_bytes() == (tmp_path / "toy.fp16.engine").read_bytes()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [[], ["--fp16"]])
-def test_a_bundled_network_is_exported_for_tensorrt(tmp_path, options):
-    done = run(tmp_path, "wmf-fast", *options)
+@pytest.mark.parametrize(("model", "options"), [("wmf-fast", []), ("net.pt", ["--fp16"])])
+def test_a_network_is_exported_for_both(tmp_path, model, options):
+    given = shutil.copy(BUNDLED / "wmf-fast.pt", tmp_path / model) if model.endswith(".pt") else model
+    done = run(tmp_path / "models", given, *options)
     assert done.exit_code == 0, done.output
-    found, card = check(tmp_path / "wmf-fast_tensorrt")
+    name = model.partition(".")[0]
+    found, card = check(tmp_path / "models" / f"{name}_tensorrt")
     assert card.target == "onnx" and card.precision == ("fp16" if options else "fp32") and card.parity
     assert accelerator(found)["precision_mode"] == card.precision.upper()
-    assert check(tmp_path / "wmf-fast")[1].precision == "fp32"
+    card = check(tmp_path / "models" / name)[1]
+    assert card.target == "ort" and card.precision == "fp32" and card.parity
