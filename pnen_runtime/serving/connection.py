@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 from functools import partial
 from typing import Any
@@ -71,6 +72,8 @@ class Watched(H11Protocol):
 
 def make_server(application: Any, seconds: float) -> Server:
     """It ends as asked by `should_exit`, SIGTERM or SIGINT: no new connections, and what has begun is answered."""
+    for name in ("uvicorn.error", "python_multipart"):  # they would tell of every bad request
+        logging.getLogger(name).setLevel(logging.ERROR)
     config = Config(
         application, http=partial(Watched, seconds=seconds), ws="none", lifespan="off", log_config=None,  # type: ignore[arg-type]
         access_log=False, server_header=False, timeout_keep_alive=int(min(5, max(1, seconds))),
