@@ -38,7 +38,8 @@ gpu-proof: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q "pip>=25.1"
 	$(BIN)/pip install -q -c constraints.txt torch
-	$(BIN)/pip install -q -c constraints/export.txt -e ".[export,deep,video]" --group dev
+	$(BIN)/pip install -q -c constraints/export.txt -e ".[export,deep,video,serve]" --group dev
+	$(BIN)/pip install -q -c constraints/triton.txt -e ".[triton]"  # which takes an older protobuf
 	touch $@
 
 # dist/: the package, its source, and the checkpoints for who trains and exports

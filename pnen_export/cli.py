@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from pnen_runtime.backends.ort import import_onnxruntime
-from pnen_runtime.commands import Command, say
+from pnen_runtime.commands import say
 from pnen_runtime.errors import BackendMissing, UsageError
 from pnen_runtime.install import pip_install
 from pnen_runtime.signals import importing
 
+from .destinations import WithDestinations, refuse
 from .progress import progress
 from .request import check_request, engine_check
 
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from .parity import Mismatch
 
 
-@click.command(cls=Command)
+@click.command(cls=WithDestinations)
 @click.argument("model", metavar="MODEL.pt|MODEL.onnx")
+@click.option("--for", "where", metavar="triton", is_eager=True, expose_value=False, callback=refuse,
+              help="Write a Triton server's model repository: pnen-export --for triton --help.")  # fmt: skip
 @click.option("--fp16", is_flag=True, help="Write half precision: typed inside the graph, float32 outside.")
 @click.option("--fp32", is_flag=True, help="Write single precision: the default, or with --fp16 besides it.")
 @click.option(

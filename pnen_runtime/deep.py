@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import BackendMissing, ImageError
+from .errors import BackendMissing, ImageError, TooLarge
 from .files import write_bytes
 from .install import pip_install
 
@@ -32,27 +32,29 @@ class DeepPicture:
 
     pixels: np.ndarray
     source: Any
+    name: str
 
     @classmethod
-    def read(cls, path: Path) -> Self | None:
-        """None where the file holds nothing that Pillow would cut, or libvips is not installed.
+    def read(cls, file: Path | bytes, most: int | None = None) -> Self | None:
+        """Of a path, or the bytes of a file; None where it has nothing that Pillow would cut, or libvips is not here.
 
-        Raises ImageError where it is torn, OSError where it cannot be read.
+        Raises ImageError where it has more than `most` pixels, OSError where it cannot be read.
         """
-        with path.open("rb") as file:
-            head = file.read(26)
+        path, head = ("the picture", file[:26]) if isinstance(file, bytes) else (str(file), _head(file))
         png = head[:8] == PNG and len(head) == 26 and head[24] == 16 and head[25] in (2, 4, 6)  # bits, RGB or alpha
         vips = libvips() if png or head[:4] in TIFF else None
         if vips is None:
             return None
         try:
-            load = vips.Image.pngload if png else vips.Image.tiffload  # no other format, whatever the file says
-            image = load(str(path), fail_on="error")
+            kind = "png" if png else "tiff"  # no other format, whatever the file says
+            load = getattr(vips.Image, f"{kind}load_buffer" if isinstance(file, bytes) else f"{kind}load")
+            image = load(file if isinstance(file, bytes) else path, fail_on="error")
             if image.bands not in (2, 3, 4) or image.format not in ("ushort", "float"):
                 return None
             if image.interpretation in OTHER_COLOURS:
                 return None
             pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
+            check_pixels(path, image.width, image.height, 1, most)
             image = image.autorot()
             pixels = image.numpy()
         except vips.Error as error:
@@ -60,7 +62,7 @@ class DeepPicture:
             return None  # Pillow says what is wrong with it, or reads what libvips does not know
         if pages > 1:
             log.warning("%s: only the first of %d frames is taken", path, pages)
-        return cls(np.ascontiguousarray(pixels), image)
+        return cls(np.ascontiguousarray(pixels), image, path)
 
     def rounded(self, *, told: bool = True) -> PIL.Image.Image:
         """In 8 bits, with the profile alone of its metadata, which the log tells."""
@@ -71,7 +73,7 @@ class DeepPicture:
         if self.source.get_typeof("icc-profile-data"):
             image.info["icc_profile"] = self.source.get("icc-profile-data")
         if told:
-            log.warning("%s: rounded to 8 bits; .tif keeps all of it", self.source.filename)
+            log.warning("%s: rounded to 8 bits; .tif keeps all of it", self.name)
         return image
 
     def like(self, pixels: np.ndarray) -> Self:
@@ -83,6 +85,18 @@ class DeepPicture:
         return self.source.format in HOLDS.get(path.suffix.lower(), ())
 
 
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(26)
+
+
+def check_pixels(path: Path | str, width: int, height: int, frames: int, most: int | None) -> None:
+    """ImageError where a picture has more than `most` pixels in all its frames."""
+    if most is not None and width * height * frames > most:
+        many = f" in {frames} frames" if frames > 1 else ""
+        raise TooLarge(f"{path}: expected at most {most:,} pixels, got {width}x{height}{many}; make it smaller")
+
+
 def libvips() -> Any:
     """The package; None where it is not installed or does not load."""
     try:
@@ -92,8 +106,13 @@ def libvips() -> Any:
     return pyvips
 
 
-def write_deep(path: Path, pixels: np.ndarray, source: Any = None, *, strip: bool = False) -> None:
-    """Write (H, W, 2|3|4) uint16 or float32 pixels as PNG or TIFF, whole or not at all, with the metadata of `source`.
+def write_deep(path: Path, pixels: np.ndarray) -> None:
+    """Write (H, W, 2|3|4) uint16 or float32 pixels as PNG or TIFF, whole or not at all; raises as `encode_deep`."""
+    write_bytes(path, encode_deep(path, pixels))
+
+
+def encode_deep(path: Path, pixels: np.ndarray, source: Any = None, *, strip: bool = False) -> bytes:
+    """The file of (H, W, 2|3|4) uint16 or float32 pixels in the format of the suffix, with the metadata of `source`.
 
     With `strip` without them; colours of 16 bits are in sRGB then, floats keep the profile that their values need.
 
@@ -124,7 +143,9 @@ def write_deep(path: Path, pixels: np.ndarray, source: Any = None, *, strip: boo
             image, kept = image.icc_transform("srgb", depth=16).copy(), 0
         if kept & METADATA["exif-data"]:
             image.set_type(vips.GValue.gint_type, "orientation", 1)  # the pixels are upright by now
-        data = image.pngsave_buffer(bitdepth=16, keep=kept) if suffix == ".png" else image.tiffsave_buffer(keep=kept)
+        data: bytes = (
+            image.pngsave_buffer(bitdepth=16, keep=kept) if suffix == ".png" else image.tiffsave_buffer(keep=kept)
+        )
     except vips.Error as error:
         raise ImageError(f"{path}: the image cannot be written: {' '.join(str(error).split())}") from None
-    write_bytes(path, data)
+    return data

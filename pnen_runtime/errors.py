@@ -3,6 +3,7 @@
 PnenError                        1  something failed
 ├── UsageError                   2  an argument, recipe or setting is wrong
 ├── ImageError (ValueError)      1  an image cannot be taken
+│   └── TooLarge                 1  it has more pixels than were allowed
 ├── CheckpointError              1  a checkpoint cannot be read
 ├── ParityError                  3  two backends disagree, or the precision asked for was not met
 ├── BackendMissing (ImportError) 4  a package or a device is not there
@@ -26,6 +27,10 @@ class UsageError(PnenError):
 
 class ImageError(PnenError, ValueError):
     """An image cannot be taken: its kind, size or values do not fit."""
+
+
+class TooLarge(ImageError):
+    """An image has more pixels than were allowed."""
 
 
 class CheckpointError(PnenError):

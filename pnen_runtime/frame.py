@@ -56,7 +56,8 @@ def smooth_on_host(
             return smooth
         return np.clip(batch + np.float32(mix) * (np.clip(smooth, 0, 1) - batch), 0, 1)
 
+    at_once = getattr(backend, "at_once", 1)
     smooth_tiled(
-        run_tile, frame, tile, step, blend, grid=card.grid, channels=card.channels, strength=strength,
+        run_tile, frame, tile, step, blend, grid=card.grid, channels=card.channels, batch=at_once, strength=strength,
         border=card.border, out=out, progress=progress,
     )  # fmt: skip

@@ -10,6 +10,8 @@ PACKAGES = {
     "deep": ("pyvips[binary]",),
     "pycuda": ("pycuda",),
     "video": ("av",),
+    "serve": ("starlette", "uvicorn", "python-multipart", "prometheus-client"),
+    "triton": ("tritonclient[grpc,http]",),
     "filters": ("numba", "scikit-image"),
     "train": ("torch", "numba", "scikit-image", "tensorboard"),
     "export": ("torch", "numba", "scikit-image", "tensorboard", "onnx", "onnxscript", "onnxruntime"),

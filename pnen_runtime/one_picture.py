@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import errno
-import io
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .comparison import side_by_side
-from .deep import DeepPicture, write_deep
+from .deep import DeepPicture, encode_deep
 from .encode import check_format, encode
 from .errors import ImageError
+from .files import write_bytes
 from .image import result_mode, take_apart, write_image
 from .jobs import STANDARD
 from .memory import peak_bytes_so_far
@@ -35,6 +37,19 @@ if TYPE_CHECKING:
 NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what will fail for every other picture too
 
 
+@dataclass(frozen=True)
+class Made:
+    """The result of one picture as a file, and what is told of it."""
+
+    data: bytes | memoryview
+    width: int
+    height: int
+    frames: int
+    strength: float | None  # that was estimated
+    depth: str
+    pair: Callable[[], tuple[PIL.Image.Image, PIL.Image.Image]]  # the first frame before and after
+
+
 def smooth_file(
     smoother: Smoother | Upscaler,
     picture: Path,
@@ -48,32 +63,15 @@ def smooth_file(
     try:
         if saved.raw or is_video(picture):
             return smooth_video_file(smoother, picture, output, wanted, saved, progress)
-        deep = DeepPicture.read(picture) if picture != STANDARD else None
-        if deep is not None and deep.fits(output):
-            wanted, estimate = _settled(smoother, deep.pixels, wanted)
-            result = smoother.run(deep.pixels, **wanted, progress=progress)
-            depth = "16 bits" if result.dtype == np.uint16 else "floats"
-            write_deep(output, result, deep.source, strip=saved.strip)
-            if saved.compare:
-                write_image(
-                    saved.compare, side_by_side(deep.rounded(told=False), deep.like(result).rounded(told=False))
-                )
-            (height, width), count = result.shape[:2], 1
+        kind = Path(f"standard output{saved.suffix or '.png'}") if output == STANDARD else output
+        source = sys.stdin.buffer.read() if picture == STANDARD else picture
+        made = smoothed(smoother, source, kind, wanted, saved, progress)
+        if output == STANDARD:
+            sys.stdout.buffer.write(made.data)
         else:
-            kind = Path(f"standard output{saved.suffix or '.png'}") if output == STANDARD else output
-            floats = deep is not None and deep.pixels.dtype == np.float32  # of which Pillow knows nothing
-            source = io.BytesIO(sys.stdin.buffer.read()) if picture == STANDARD else picture
-            images = [deep.rounded()] if deep and floats else read_frames(source, check_format(kind).name)
-            result, estimate = _smooth_frames(smoother, kind, images, wanted, progress)
-            depth, count = "8 bits", len(result)
-            first, *more = [strip(frame) for frame in result] if saved.strip else result
-            if output == STANDARD:
-                sys.stdout.buffer.write(encode(kind, first, saved.quality_of(kind), more))
-            else:
-                write_image(output, first, quality=saved.quality_of(kind), more=more)
-            if saved.compare:
-                write_image(saved.compare, side_by_side(images[0], result[0]))
-            width, height = first.size
+            write_bytes(output, made.data)
+        if saved.compare:
+            write_image(saved.compare, side_by_side(*made.pair()))
     except ImageError as error:
         raise ImageError(str(error) if str(error).startswith(str(picture)) else f"{picture}: {error}") from error
     except OSError as error:
@@ -82,8 +80,43 @@ def smooth_file(
         where = output if error.filename == str(output) else picture
         raise ImageError(f"{where}: {error.strerror or error}") from error
     seconds, peak = time.perf_counter() - began, peak_bytes_so_far() / 1e6
-    frames = count if count > 1 else None
-    return Done(str(picture), str(output), width, height, seconds, peak, frames, estimate, depth)
+    frames = made.frames if made.frames > 1 else None
+    return Done(str(picture), str(output), made.width, made.height, seconds, peak, frames, made.strength, made.depth)
+
+
+def smoothed(
+    smoother: Smoother | Upscaler,
+    source: Path | bytes,
+    kind: Path,
+    wanted: dict[str, Any],
+    saved: Saved,
+    progress: Progress | None,
+    most: int | None = None,
+) -> Made:
+    """Smooth a picture, of a path or the bytes of a file, into the file that `kind` would be by its suffix.
+
+    Raises ImageError where it cannot be read or the format cannot hold it, TooLarge where it has more than `most`
+    pixels in all frames, before they are decoded.
+    """
+    deep = DeepPicture.read(source, most)
+    if deep is not None and deep.fits(kind):
+        wanted, estimate = _settled(smoother, deep.pixels, wanted)
+        result = smoother.run(deep.pixels, **wanted, progress=progress)
+        depth = "16 bits" if result.dtype == np.uint16 else "floats"
+        data = encode_deep(kind, result, deep.source, strip=saved.strip)
+        height, width = result.shape[:2]
+        whole, pixels = deep, result
+
+        def pair() -> tuple[PIL.Image.Image, PIL.Image.Image]:
+            return whole.rounded(told=False), whole.like(pixels).rounded(told=False)
+
+        return Made(data, width, height, 1, estimate, depth, pair)
+    floats = deep is not None and deep.pixels.dtype == np.float32  # of which Pillow knows nothing
+    images = [deep.rounded()] if deep and floats else read_frames(source, check_format(kind).name, most)
+    results, estimate = _smooth_frames(smoother, kind, images, wanted, progress)
+    first, *more = [strip(frame) for frame in results] if saved.strip else results
+    file = encode(kind, first, saved.quality_of(kind), more)
+    return Made(file, *first.size, len(results), estimate, "8 bits", lambda: (images[0], results[0]))
 
 
 def _smooth_frames(

@@ -1,4 +1,4 @@
-"""The words that pnen-smooth takes in place of a picture: `inspect` and `doctor`."""
+"""The words that pnen-smooth takes in place of a picture: `inspect`, `doctor` and `serve`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from .commands import Command
 
-OTHERS = {"inspect": "inspecting", "doctor": "doctor"}  # and where each is
+OTHERS = {"inspect": "inspecting", "doctor": "doctor", "serve": "serving.command"}  # and where each is
 
 
 class WithOthers(Command):

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from .bare import bare_files, ends_in, tiff_is_cut
-from .deep import libvips, write_deep
+from .deep import check_pixels, libvips, write_deep
 from .encode import FORMATS, encode
-from .errors import ImageError
+from .errors import ImageError, TooLarge
 from .files import write_bytes
 from .install import pip_install
 from .metadata import gather
@@ -53,16 +53,21 @@ def read_image(file: File) -> PIL.Image.Image:
     return read_frames(file)[0]
 
 
-def read_frames(file: File, kind: str | None = None) -> list[PIL.Image.Image]:
-    """As `read_image`, all frames that a file of format `kind` holds as well: of an animation, or pages of a TIFF."""
+def read_frames(file: File, kind: str | None = None, most: int | None = None) -> list[PIL.Image.Image]:
+    """As `read_image`, all frames that a file of format `kind` holds as well: of an animation, or pages of a TIFF.
+
+    TooLarge where all frames together have more than `most` pixels, before any is decoded.
+    """
     path = Path(file) if isinstance(file, (str, os.PathLike)) else Path(str(getattr(file, "name", "the picture")))
     source = io.BytesIO(file) if isinstance(file, bytes) else file
     try:
-        return _frames(path, source, kind)
+        return _frames(path, source, kind, most)
+    except TooLarge:
+        raise
     except ImageError as error:
         for data, without in bare_files(_bytes_of(source)):
             try:
-                frames = _frames(path, io.BytesIO(data), kind)
+                frames = _frames(path, io.BytesIO(data), kind, most)
             except ImageError:
                 continue
             log.warning("%s: without %s, which cannot be read (%s)", path, without, error.__cause__ or error)
@@ -78,7 +83,7 @@ def _bytes_of(source: Any) -> bytes:
     return data
 
 
-def _frames(path: Path, source: Any, kind: str | None) -> list[PIL.Image.Image]:
+def _frames(path: Path, source: Any, kind: str | None, most: int | None) -> list[PIL.Image.Image]:
     from PIL import Image, UnidentifiedImageError
 
     Image.init()
@@ -94,6 +99,7 @@ def _frames(path: Path, source: Any, kind: str | None) -> list[PIL.Image.Image]:
             if count > 1 and not any({image.format, kind} <= set(group) for group in OF_FRAMES):
                 log.warning("%s: only the first of %d frames is taken", path, count)
                 count = 1
+            check_pixels(path, image.width, image.height, count, most)
             if image.mode.startswith("RGB") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
                 without = "" if libvips() else f" with libvips ({pip_install('deep')})"
                 log.warning("%s: 16-bit colour is read as 8 bits; pnen-smooth keeps it from file to file in .png and "
@@ -107,7 +113,8 @@ def _frames(path: Path, source: Any, kind: str | None) -> list[PIL.Image.Image]:
         hint = "; videos go through pnen-smooth and pnen_runtime.video.smooth_video" if is_video(path) else hint
         raise ImageError(f"{path}: expected an image, got something else or a broken header{hint}") from None
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{path}: {error}; set PIL.Image.MAX_IMAGE_PIXELS = None to take it all the same") from error
+        hint = "make it smaller" if most else "set PIL.Image.MAX_IMAGE_PIXELS = None to take it all the same"
+        raise TooLarge(f"{path}: {str(error).rstrip('.')}; {hint}") from error
     except (MemoryError, KeyboardInterrupt, ImageError):
         raise
     except Exception as error:  # decoders raise nearly anything on broken data

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 
 from .alpha import seen
-from .backends import Backend, open_backend
+from .backends import Backend, open_model
 from .errors import EngineError, ImageError, NotFinite, PnenError, UsageError
 from .forecast import Forecast, forecast, tile_pixels
 from .frame import OnGpu, smooth_on_host, take_frames
 from .info import Info, describe_task
-from .models import find_model
 from .photo import File
 from .plan import Plan, Tile, check_tile, describe_tiles, plan_tiles
 from .strength import map_on_gpu, share_of, wanted_strength
@@ -39,7 +38,7 @@ class Smoother:
 
     Parameters
     ----------
-    engine : path of a model file that pnen-export wrote, or the name of a bundled model
+    engine : path of a model file that pnen-export wrote, the name of a bundled model, or triton+grpc://HOST:8001/MODEL
     backend : "auto", one of `pnen_runtime.backends.BACKENDS`, or an object with the methods of `Backend`
     tile : pixels a side, "whole", or None for what the model card recommends. The network relates every pixel to the
         whole tile, so another tile is another (valid) result.
@@ -91,8 +90,8 @@ class Smoother:
             raise UsageError(f"expected a memory limit of at least 1 MB, got {memory}")
         self._name = os.fspath(engine)
         if isinstance(backend, str):
-            backend = open_backend(find_model(engine), backend, threads=threads, rebuild_engine=rebuild,
-                                   allow_host_code=allow_host_code)  # fmt: skip
+            backend = open_model(engine, backend, threads=threads, rebuild_engine=rebuild,
+                                 allow_host_code=allow_host_code)  # fmt: skip
         self._backend: Backend | None = backend
         self.card, self._profiles = backend.card, getattr(backend, "profiles", ())
         self._tile, self._step, self._memory = tile, step, memory * 1_000_000

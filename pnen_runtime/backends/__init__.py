@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,7 @@ import numpy as np
 from ..card import Card
 from ..engine_file import SUFFIXES, read_engine, rebuild
 from ..errors import EngineError, UsageError
-from ..models import BUNDLED
+from ..models import BUNDLED, find_model
 from ..plan import Sizes
 
 log = logging.getLogger("pnen")
@@ -22,7 +23,8 @@ BACKENDS = ("onnxruntime-cpu", "onnxruntime-cuda", "tensorrt", "tensorrt-rtx")
 class Backend(Protocol):
     """A network loaded on one device; its methods may be called from several threads.
 
-    A backend on a GPU also has `smooth_tiled`, which takes whole pictures (see `gpu.GpuBackend`).
+    A backend on a GPU also has `smooth_tiled`, which takes whole pictures (see `gpu.GpuBackend`); one that takes
+    several tiles in a `run` better than one says how many in `at_once`.
     """
 
     name: str
@@ -41,6 +43,26 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free what the device holds; `run` may not be called again."""
+
+
+def open_model(
+    engine: str | os.PathLike[str],
+    backend: str = "auto",
+    *,
+    threads: int | None = None,
+    rebuild_engine: bool = False,
+    allow_host_code: bool = False,
+) -> Backend:
+    """As `open_backend`, of a path, a bundled model's name, or the address of a model on a Triton server."""
+    if isinstance(engine, str) and engine.startswith("triton+"):
+        from .triton import Address, TritonBackend
+
+        if backend != "auto":
+            raise UsageError(f"{engine} says itself what runs it, expected no backend beside it, got {backend}")
+        return TritonBackend(Address.read(engine))
+    return open_backend(
+        find_model(engine), backend, threads=threads, rebuild_engine=rebuild_engine, allow_host_code=allow_host_code
+    )
 
 
 def open_backend(

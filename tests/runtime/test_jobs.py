@@ -161,10 +161,10 @@ def test_links_in_circles_are_left_out(run, tree, tmp_path):
 
 
 def test_a_picture_that_is_too_large_or_does_not_fit_its_map_costs_itself_alone(run, tree, tmp_path, monkeypatch):
-    def read(path, kind=None):
+    def read(path, *words):
         if path.name == "b.png":
             raise MemoryError
-        return read_frames(path, kind)
+        return read_frames(path, *words)
 
     monkeypatch.setattr("pnen_runtime.one_picture.read_frames", read)
     done = run("--recursive", tree, tmp_path / "out")

@@ -17,7 +17,8 @@ from unittest.mock import MagicMock
 class Absent(MagicMock):
     __path__, __version__ = [], "1"
     def __getattr__(self, name):
-        return type(name, (Exception,), {}) if name.endswith(("Error", "Exception")) else super().__getattr__(name)
+        bases = ("Error", "Exception", "Protocol", "Response")
+        return type(name, (Exception,), {}) if name.endswith(bases) else super().__getattr__(name)
 class Everything:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in ABSENT:
@@ -26,7 +27,8 @@ class Everything:
         return Absent(name=spec.name)
     def exec_module(self, module):
         pass
-ABSENT = {"numpy", "PIL", "msgspec", "rich", "numba", "skimage", "av", "pyvips", "onnxruntime", "cv2"}
+ABSENT = {"numpy", "PIL", "msgspec", "rich", "numba", "skimage", "av", "pyvips", "onnxruntime", "cv2", "starlette",
+          "uvicorn", "python_multipart", "prometheus_client", "tritonclient"}
 sys.meta_path.insert(0, Everything())
 import pnen_runtime
 names = [part.name for part in pkgutil.walk_packages(pnen_runtime.__path__, "pnen_runtime.")]

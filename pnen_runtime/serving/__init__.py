@@ -1,0 +1,1 @@
+"""`pnen-smooth serve`: pictures over HTTP, on one machine."""
