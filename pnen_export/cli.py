@@ -13,6 +13,7 @@ from pnen_runtime.errors import BackendMissing, UsageError
 from pnen_runtime.install import pip_install
 from pnen_runtime.signals import importing
 
+from .programs import WRITERS, written_for
 from .progress import progress
 from .request import check_request, engine_check
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("model", metavar="MODEL.pt|MODEL.onnx")
+@click.argument("folder", metavar="[FOLDER]", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--for", "program", type=click.Choice([*WRITERS]), help="Write MODEL into FOLDER as this program "
+              "wants it, and nothing else; MODEL may be the name of a bundled one.")  # fmt: skip
+@click.option("--strength", metavar="NUMBER", type=float, help="With --for: the one strength of the file.")
 @click.option("--fp16", is_flag=True, help="Write half precision: typed inside the graph, float32 outside.")
 @click.option("--fp32", is_flag=True, help="Write single precision: the default, or with --fp16 besides it.")
 @click.option(
@@ -91,8 +96,8 @@ if TYPE_CHECKING:
 )
 @click.option("--version-compatible", is_flag=True, help="Later versions of TensorRT may load the engine.")
 @click.option("--json", "as_json", is_flag=True, help="Print the cards of the written files as JSON, no tables.")
-def main(model: str, fp16: bool, fp32: bool, target: str, out: Path | None, engine: str, as_json: bool,
-         **options: Any) -> None:  # fmt: skip
+def main(model: str, folder: Path | None, program: str | None, strength: float | None, fp16: bool, fp32: bool,
+         target: str, out: Path | None, engine: str, as_json: bool, **options: Any) -> None:  # fmt: skip
     """Write the network of MODEL.pt (a checkpoint, or the name of a bundled one such as l0) as ONNX and as an engine.
 
     The ONNX files take any batch, height and width from 16 pixels: input "image", output "smooth", float32 NCHW RGB in
@@ -105,6 +110,20 @@ def main(model: str, fp16: bool, fp32: bool, target: str, out: Path | None, engi
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a file differs from PyTorch or is not in the precision asked for and
     was not written, 4 a package or device is missing, 5 an ONNX file is foreign or torn.
     """
+    if program is not None:
+
+        def exported(kept: Path) -> Path:
+            wanted = "ort" if target == "all" else target
+            files, failure = export_checkpoint(model, fp16, fp32, wanted, kept, lambda _: None, quiet=True)
+            if failure is not None:
+                raise failure
+            return files[-1].path
+
+        for line in written_for(program, model, folder or out, strength, exported):
+            say(line)
+        return
+    if folder is not None or strength is not None:
+        raise UsageError("a FOLDER behind MODEL and --strength are for --for; --out says where files go")
     source, cards, failure = None, {}, None
     check_request(model, fp16, fp32, target, engine)
     if model.endswith((".engine", ".plan", ".trt")):
