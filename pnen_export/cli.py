@@ -13,7 +13,7 @@ from pnen_runtime.errors import BackendMissing, UsageError
 from pnen_runtime.install import pip_install
 from pnen_runtime.signals import importing
 
-from .destinations import WithDestinations, refuse
+from .destinations import WHERE, WithDestinations, refuse
 from .progress import progress
 from .request import check_request, engine_check
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 @click.command(cls=WithDestinations)
 @click.argument("model", metavar="MODEL.pt|MODEL.onnx")
-@click.option("--for", "where", metavar="triton", is_eager=True, expose_value=False, callback=refuse,
-              help="Write a Triton server's model repository: pnen-export --for triton --help.")  # fmt: skip
+@click.option("--for", "where", metavar="|".join(WHERE), is_eager=True, expose_value=False,
+              callback=refuse, help="Write what another program wants: pnen-export --for triton --help.")  # fmt: skip
 @click.option("--fp16", is_flag=True, help="Write half precision: typed inside the graph, float32 outside.")
 @click.option("--fp32", is_flag=True, help="Write single precision: the default, or with --fp16 besides it.")
 @click.option(

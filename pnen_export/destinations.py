@@ -10,7 +10,7 @@ from typing import Any
 from pnen_runtime.commands import Command
 from pnen_runtime.errors import UsageError
 
-WHERE = {"triton": "triton_command"}  # and the module of each
+WHERE = {"darktable": "programs", "triton": "triton_command", "vapoursynth": "programs"}  # and the module of each
 
 
 class WithDestinations(Command):

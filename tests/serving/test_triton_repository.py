@@ -157,7 +157,11 @@ def test_what_is_there_is_not_overwritten_unasked(tmp_path):
 @pytest.mark.parametrize("words", [["--for", "mars", "l0"], ["--for"], ["--for=", "l0"], ["l0", "--for", "--fp16"]])
 def test_another_destination_is_wrong_usage(words):
     done = CliRunner().invoke(main, words)
-    assert done.exit_code == 2 and "expected --for triton, got" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert (
+        done.exit_code == 2
+        and "expected --for darktable or triton or vapoursynth, got" in done.stderr
+        and len(done.stderr.splitlines()) == 1
+    )
 
 
 def test_it_may_be_said_with_an_equals_sign_and_last(tmp_path):
