@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 
+from .backends.providers import BUILDS, PLUGINS
 from .install import pip_install
 
 # Packages that bring code for one major version of CUDA, by how their name ends or their own version begins.
@@ -23,11 +24,15 @@ def clashes(packages: Mapping[str, str], driver: str | None, pycuda: str | None 
 
     `driver` is the newest CUDA that the installed driver runs, `pycuda` the CUDA that PyCUDA was compiled for.
     """
-    runtimes = [name for name in packages if name.startswith("onnxruntime") and "extension" not in name]
+    runtimes = sorted(name for name in packages if name in BUILDS)
     if len(runtimes) > 1:
-        keep = "ort-gpu" if "onnxruntime-gpu" in runtimes else "ort"
-        yield (f"{' and '.join(sorted(runtimes))} overwrite each other's files; "
-               f"pip uninstall -y {' '.join(sorted(runtimes))}; {pip_install(keep)}")  # fmt: skip
+        keep = pip_install("ort-gpu") if "onnxruntime-gpu" in runtimes else f"pip install {runtimes[-1]}"
+        yield (f"{' and '.join(runtimes)} overwrite each other's files; pip uninstall -y {' '.join(runtimes)}; {keep}")
+    for plugin in sorted(name for name in packages if name.replace("-", "_").startswith(PLUGINS)):
+        if not runtimes:
+            yield f"{plugin} is a plug-in of ONNX Runtime, which is not here; {pip_install('ort')}"
+        elif (twin := plugin.replace("-ep-", "-")) in runtimes:
+            yield f"{plugin} and {twin} bring the same provider twice; pip uninstall -y {plugin}"
     builds = [name for name in packages if name in ("tensorrt-cu11", "tensorrt-cu12", "tensorrt-cu13")]
     if len(builds) > 1:
         yield (f"{' and '.join(sorted(builds))} are both here; "

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from .backends import BACKENDS, open_backend, ort
+from .backends import BACKENDS, open_backend, ort, providers
 from .backends.tensorrt_api import import_tensorrt
 from .clashes import clashes, installed
 from .commands import Command, say, version
@@ -40,7 +40,7 @@ def doctor(models: tuple[Path, ...]) -> None:
     packages = installed()
     for line in machine():
         say(line)
-    ready = [name for name in BACKENDS if _told(name, partial(try_backend, name))]
+    ready = [name for name in (*BACKENDS, *other_providers()) if _told(name, partial(try_backend, name))]
     backend, why = ort.choose()
     say(f"by default an ONNX file runs on {backend} ({why}), an engine on what it was built for")
     say(f"other packages: {', '.join(f'{name} {packages[name]}' for name in OPTIONAL if name in packages) or 'none'}")
@@ -66,6 +66,14 @@ def machine() -> Iterator[str]:
         yield "GPU: no NVIDIA GPU" + ("" if newest is None else f", though there is a driver (CUDA {newest})")
     else:
         yield f"GPU: {gpu.name}, compute capability {gpu.compute_capability}, driver for CUDA up to {newest}"
+
+
+def other_providers() -> list[str]:
+    """The backends of other providers of ONNX Runtime whose package is installed."""
+    try:
+        return providers.present(ort.import_onnxruntime())
+    except ImportError:
+        return []
 
 
 def try_backend(name: str) -> str:

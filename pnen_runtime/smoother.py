@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 MEMORY_MB = 512
 LEAST_TILE = 64  # pixels a side, that a tile becomes for lack of memory
 Given = TypeVar("Given", bound="np.ndarray | PIL.Image.Image")
-
-
 log = logging.getLogger("pnen")
 
 
@@ -39,7 +38,8 @@ class Smoother:
     Parameters
     ----------
     engine : path of a model file that pnen-export wrote, the name of a bundled model, or triton+grpc://HOST:8001/MODEL
-    backend : "auto", one of `pnen_runtime.backends.BACKENDS`, or an object with the methods of `Backend`
+    backend : "auto", one that `pnen_runtime.backends.open_backend` knows, or an object with the methods of `Backend`
+    provider_options : of a backend that is another provider of ONNX Runtime: {"device_type": "GPU"}
     tile : pixels a side, "whole", or None for what the model card recommends. The network relates every pixel to the
         whole tile, so another tile is another (valid) result.
     step : pixels from one tile to the next; smaller is slower, and evener where tiles disagree
@@ -59,11 +59,13 @@ class Smoother:
         The file is truncated, damaged, foreign or for another machine.
     BackendMissing
         The backend's package is not installed, or no GPU is there.
+    ParityError
+        Another provider of ONNX Runtime computes something else than the CPU.
 
     Notes
     -----
-    Several threads may call `run` of one `Smoother`; each needs the memory of its own tile. On a GPU pictures are cut,
-    smoothed and blended there, and a CUDA array stays there.
+    Several threads may call `run`; each needs the memory of its own tile. On a GPU pictures are cut, smoothed and
+    blended there, and a CUDA array stays there.
 
     Examples
     --------
@@ -83,6 +85,7 @@ class Smoother:
         memory: int = MEMORY_MB,
         rebuild: bool = False,
         allow_host_code: bool = False,
+        provider_options: Mapping[str, Any] | None = None,
     ):
         if blend is not None and blend not in BLENDS:
             raise UsageError(f"expected the blend {' or '.join(BLENDS)}, got {blend!r}")
@@ -91,7 +94,7 @@ class Smoother:
         self._name = os.fspath(engine)
         if isinstance(backend, str):
             backend = open_model(engine, backend, threads=threads, rebuild_engine=rebuild,
-                                 allow_host_code=allow_host_code)  # fmt: skip
+                                 allow_host_code=allow_host_code, provider_options=provider_options)  # fmt: skip
         self._backend: Backend | None = backend
         self.card, self._profiles = backend.card, getattr(backend, "profiles", ())
         self._tile, self._step, self._memory = tile, step, memory * 1_000_000
@@ -151,29 +154,24 @@ class Smoother:
         if "scale" in self.card.task:
             raise UsageError(f"{self._name} is for {describe_task(self.card)}, which Upscaler does: "
                              f"pnen_runtime.Upscaler({self._name!r}).run(image)")  # fmt: skip
+        each = partial(self.run_network, strength=strength, mix=mix, detail=detail)
         if isinstance(image, (list, tuple)):
-            each = partial(self.run_network, strength=strength, mix=mix, detail=detail)
             return [each(one, progress=progress and of_frames(progress, number, len(image)))
                     for number, one in enumerate(image)]  # fmt: skip
-        return self.run_network(image, strength=strength, mix=mix, detail=detail, progress=progress)
+        return each(image, progress=progress)
 
     def run_network(
         self, image: Any, *, strength: Any = None, mix: float = 1.0, detail: float | None = None,
         progress: Progress | None = None,
     ) -> Any:  # fmt: skip
         """As `run`, of one image, whatever the network is for: of one that enlarges, the luma that was enlarged."""
-        backend = self._backend
-        if backend is None:
-            raise PnenError(f"the smoother of {self._name} is closed; make a new one")
-        share = share_of(mix, detail)
+        backend, share = self._opened(), share_of(mix, detail)
         picture = take_frames(backend, image, self.card.minimum_side)
         count, height, width, channels = picture.shape
         if channels > self.card.channels:
             raise ImageError(f"expected a grey image for this network, got {channels} channels; convert it first")
-        on_gpu = not isinstance(picture.frames, np.ndarray)
-        wanted: Any = map_on_gpu(self.card, strength, height, width, on_gpu)
-        if wanted is None:
-            wanted = wanted_strength(self.card, strength, height, width, picture.frames)
+        on_device: Any = map_on_gpu(self.card, strength, height, width, not isinstance(picture.frames, np.ndarray))
+        wanted = wanted_strength(self.card, strength, height, width, picture.frames) if on_device is None else on_device
         for number, (frame, smooth) in enumerate(seen(picture)):
             show = progress and of_frames(progress, number, count)
             self._smooth_frame(backend, frame, smooth, strength=wanted, mix=share, progress=show)
@@ -220,12 +218,14 @@ class Smoother:
     @property
     def info(self) -> Info:
         """Model, task, backend and why, precision, tiles and why."""
+        backend, card = self._opened(), self.card
+        tiles = describe_tiles(card, self._memory, self._tile, self._step, self._profiles)
+        return Info(self._name, card.network, describe_task(card), backend.info, card.precision, card.target, tiles)
+
+    def _opened(self) -> Backend:
         if self._backend is None:
             raise PnenError(f"the smoother of {self._name} is closed; make a new one")
-        card = self.card
-        tiles = describe_tiles(card, self._memory, self._tile, self._step, self._profiles)
-        does = describe_task(card)
-        return Info(self._name, card.network, does, self._backend.info, card.precision, card.target, tiles)
+        return self._backend
 
     def close(self) -> None:
         """Free everything; `run` may not be called again. Closing twice does nothing."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..engine_file import SUFFIXES, read_engine, rebuild
 from ..errors import EngineError, UsageError
 from ..models import BUNDLED, find_model
 from ..plan import Sizes
+from .providers import ENDING, PROVIDERS, is_provider
 
 log = logging.getLogger("pnen")
 BACKENDS = ("onnxruntime-cpu", "onnxruntime-cuda", "tensorrt", "tensorrt-rtx")
@@ -52,17 +53,17 @@ def open_model(
     threads: int | None = None,
     rebuild_engine: bool = False,
     allow_host_code: bool = False,
+    provider_options: Mapping[str, Any] | None = None,
 ) -> Backend:
     """As `open_backend`, of a path, a bundled model's name, or the address of a model on a Triton server."""
     if isinstance(engine, str) and engine.startswith("triton+"):
         from .triton import Address, TritonBackend
 
-        if backend != "auto":
+        if backend != "auto" or provider_options:
             raise UsageError(f"{engine} says itself what runs it, expected no backend beside it, got {backend}")
         return TritonBackend(Address.read(engine))
-    return open_backend(
-        find_model(engine), backend, threads=threads, rebuild_engine=rebuild_engine, allow_host_code=allow_host_code
-    )
+    return open_backend(find_model(engine), backend, threads=threads, rebuild_engine=rebuild_engine,
+                        allow_host_code=allow_host_code, provider_options=provider_options)  # fmt: skip
 
 
 def open_backend(
@@ -72,6 +73,7 @@ def open_backend(
     threads: int | None = None,
     rebuild_engine: bool = False,
     allow_host_code: bool = False,
+    provider_options: Mapping[str, Any] | None = None,
 ) -> Backend:
     """Load a model file.
 
@@ -79,22 +81,27 @@ def open_backend(
     ----------
     engine : an ONNX file or an engine, with a model card
     backend : one of `BACKENDS`, or "auto": what an engine was built for, and for ONNX files ONNX Runtime, on the GPU
-        where this installation has CUDA and a GPU is there
+        where this installation has CUDA and a GPU is there; or another provider of ONNX Runtime, one of
+        `providers.PROVIDERS` or by its own name ("XnnpackExecutionProvider")
     threads : of the CPU; by default all that this process may use
     rebuild_engine : build an engine again that does not fit this machine, from the ONNX file beside it
     allow_host_code : run the native code that a version-compatible engine brings, since whoever made it is trusted
+    provider_options : of that other provider, in its own words: {"device_type": "GPU"}
 
     Raises
     ------
     BackendMissing
         The package of the backend is not installed, or no device is there.
     UsageError
-        The backend does not take this kind of file, or it is a checkpoint.
+        The backend does not take this kind of file or these options, or it is a checkpoint.
+    ParityError
+        Another provider computes something else than the CPU.
     EngineError
         The file is truncated, damaged, foreign or for another machine.
     """
-    if backend != "auto" and backend not in BACKENDS:
-        raise UsageError(f"expected the backend auto or one of {', '.join(BACKENDS)}, got {backend!r}")
+    check_backend(backend)
+    if provider_options and not is_provider(backend):
+        raise UsageError(f"expected provider options with one of {', '.join(PROVIDERS)}, got them with {backend}")
     if engine.suffix == ".pt":
         raise UsageError(f"{engine} is a checkpoint; export it first: pnen-export {engine}")
     if engine.suffix in SUFFIXES:
@@ -106,11 +113,22 @@ def open_backend(
     from . import ort
 
     backend, why = ort.choose() if backend == "auto" else (backend, "asked for")
+    if is_provider(backend):
+        from .ort_provider import ProviderBackend
+
+        return ProviderBackend(engine, backend, provider_options, threads=threads, why=why)
     if backend == "onnxruntime-cpu":
         return ort.OrtBackend(engine, threads=threads, why=why)
     from .ort_cuda import open_ort_cuda
 
     return open_ort_cuda(engine, why)
+
+
+def check_backend(backend: str) -> None:
+    """UsageError where there is no such backend."""
+    if backend != "auto" and backend not in BACKENDS and not is_provider(backend):
+        raise UsageError(f"expected the backend auto or one of {', '.join((*BACKENDS, *PROVIDERS))}, or the name of a "
+                         f"provider (...{ENDING}), got {backend!r}")  # fmt: skip
 
 
 def _build_command(onnx: Path) -> str:
@@ -123,7 +141,7 @@ def _build_command(onnx: Path) -> str:
 
 
 def _open_engine(engine: Path, backend: str, rebuild_engine: bool, allow_host_code: bool) -> Backend:
-    if backend.startswith("onnxruntime"):
+    if backend.startswith("onnxruntime") or is_provider(backend):
         raise UsageError(f"{engine} is a TensorRT engine, which {backend} cannot run; give the ONNX file")
     from .trt import open_trt
 

@@ -92,6 +92,9 @@ def test_without_a_backend_the_doctor_says_what_to_install(monkeypatch):
 
 @pytest.mark.parametrize(("packages", "driver", "pycuda", "words"), [
     ({"onnxruntime": "1.32", "onnxruntime-gpu": "1.32"}, None, None, "uninstall -y onnxruntime onnxruntime-gpu; pip"),
+    ({"onnxruntime": "1.32", "onnxruntime-openvino": "1.24"}, None, None, "openvino; pip install onnxruntime-openvino"),
+    ({"onnxruntime-ep-webgpu": "0.4"}, None, None, "a plug-in of ONNX Runtime, which is not here; pip install onnxrun"),
+    ({"onnxruntime-openvino": "1.24", "onnxruntime-ep-openvino": "1.8"}, None, None, "bring the same provider twice"),
     ({"tensorrt-cu12": "10.9", "tensorrt-cu13": "11.0"}, None, None, "tensorrt-cu12 and tensorrt-cu13 are both here"),
     ({"tensorrt-cu13": "11.0"}, "12.4", None, "the driver runs CUDA up to 12.4, and tensorrt-cu13 11.0 needs 13"),
     ({"nvidia-cuda-runtime": "13.0.48"}, "12.8", None, "nvidia-cuda-runtime 13.0.48 needs 13; update the driver"),
@@ -104,7 +107,9 @@ def test_each_clash_is_a_line_with_what_mends_it(packages, driver, pycuda, words
 
 
 @pytest.mark.parametrize("packages", [
-    {"onnxruntime-gpu": "1.32", "onnxruntime-extensions": "0.14"}, {"tensorrt": "11.0", "tensorrt-cu13": "11.0"},
+    {"onnxruntime-gpu": "1.32", "onnxruntime-extensions": "0.14"}, {"onnxruntime": "1.32", "onnxruntime-genai": "0.18"},
+    {"onnxruntime": "1.32", "onnxruntime-ep-openvino": "1.8", "onnxruntime-ep-webgpu": "0.4"},
+    {"tensorrt": "11.0", "tensorrt-cu13": "11.0"},
     {"nvidia-cuda-runtime-cu12": "12.8"}, {"cuda-python": "13.0"}, {"cuda-python": "unknown"}, {},
 ])  # fmt: skip
 def test_what_fits_is_no_clash(packages):
