@@ -66,7 +66,7 @@ class Upscaler:
         Parameters
         ----------
         image : PIL image, path, file object, bytes of a file, or array (H, W), (H, W, 1|3|4) or (N, H, W, 3) of uint8,
-            uint16 or floats in [0, 1], or a list of them
+            uint16 or floats in [0, 1], of numpy or CPU tensors of PyTorch, or a list of them
         mix : 0 gives the bicubic image, 1 the network's result, between them a mix
         progress : called after each tile of a frame with the tiles done and the tiles in all
 
@@ -92,6 +92,8 @@ class Upscaler:
             large = large[0, ..., 0] if pixels.ndim == 2 else large[0]
         if isinstance(given, np.ndarray):
             return large
+        if hasattr(given, "new_tensor"):  # of PyTorch
+            return given.new_tensor(large)
         from PIL import Image
 
         result = Image.fromarray(large)

@@ -129,3 +129,13 @@ def test_colours_that_nobody_sees_reach_nothing_that_is_seen(card):
     opaque = results[0][..., 3] == 255
     plain = Upscaler("toy", backend=Stand(card, lambda batch: batch)).run(photo)
     assert np.abs(results[0][opaque][:, :3].astype(int) - plain[opaque]).max() < 40
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float16"])
+def test_a_tensor_comes_back_as_one(card, dtype):
+    torch = pytest.importorskip("torch")
+    image = noise(20, 24, 3) if dtype == "uint8" else (noise(20, 24, 3) / 255).astype(dtype)
+    upscaler = Upscaler("toy", backend=Stand(card, lambda batch: batch))
+    large = upscaler.run(torch.from_numpy(image))
+    assert isinstance(large, torch.Tensor) and str(large.dtype) == f"torch.{dtype}"
+    np.testing.assert_array_equal(large.numpy(), upscaler.run(image))
