@@ -15,7 +15,7 @@ from pnen_runtime.models import BUNDLED, bundled_models
 
 # What writes for each program: a module of this package with
 # write(onnx: Path, name: str, folder: Path, strength: float | None) -> list of what was written, for people.
-WRITERS = {"darktable": "for_darktable"}
+WRITERS = {"darktable": "for_darktable", "vapoursynth": "for_vapoursynth"}
 TAKEN = ("model", "program", "folder", "out", "strength", "fp16", "fp32", "target")
 
 

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from click.testing import CliRunner
 
-from pnen_export import for_darktable
+from pnen_export import for_darktable, other_ends
 from pnen_export.cli import main
 from pnen_runtime import Smoother
 from pnen_runtime.errors import ParityError
@@ -125,16 +125,14 @@ def test_a_folder_is_needed_and_only_here():
 
 
 def test_a_file_that_came_out_otherwise_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(for_darktable, "SIGMA", 200.0)  # in one of both places: the graph keeps 255
-    wrap = for_darktable.wrapped
+    wrap = for_darktable.with_ends
 
-    def wrong(model, card, strength):
-        monkeypatch.setattr(for_darktable, "SIGMA", 255.0)
-        made = wrap(model, card, strength)
-        monkeypatch.setattr(for_darktable, "SIGMA", 200.0)
-        return made
+    def wrong(*words):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(other_ends, "LEVELS", 200.0)
+            return wrap(*words)
 
-    monkeypatch.setattr(for_darktable, "wrapped", wrong)
+    monkeypatch.setattr(for_darktable, "with_ends", wrong)
     with pytest.raises(ParityError, match="differs from it by"):
         for_darktable.write(BUNDLED / "denoise.onnx", "denoise", tmp_path, None)
     assert not list(tmp_path.iterdir())
