@@ -32,6 +32,15 @@ def written_for(
               if name not in TAKEN and context.get_parameter_source(name) is not ParameterSource.DEFAULT]  # fmt: skip
     if beside:
         raise UsageError(f"--{beside[0].replace('_', '-')} says nothing to --for {program}, which builds no engine")
+    given = {name for name in ("fp16", "fp32", "target", "out") if context.get_parameter_source(name)
+             is not ParameterSource.DEFAULT}  # fmt: skip
+    if {"fp16", "fp32"} <= given:
+        raise UsageError("one file is written: ask for --fp16 or --fp32, not for both")
+    if "out" in given and context.params.get("folder") is not None:
+        raise UsageError("one folder is written into: name it behind MODEL or by --out, not by both")
+    exports = given & {"fp16", "fp32", "target"}
+    if exports and model.endswith(".onnx"):
+        raise UsageError(f"--{min(exports)} is for what a checkpoint becomes; {model} is ONNX already, so leave it out")
     if folder is None:
         raise UsageError(f"--for {program} needs a folder to write into: pnen-export --for {program} {model} FOLDER")
     try:
@@ -39,7 +48,7 @@ def written_for(
     except ImportError as error:
         raise BackendMissing(f"--for {program} needs {error.name}; install it: {pip_install('export')}") from error
     name = Path(model).name.split(".")[0]
-    if model in bundled_models() and not Path(model).is_file():
+    if model in bundled_models() and not exports and not Path(model).is_file():
         return write(BUNDLED / f"{model}.onnx", name, folder, strength)
     if model.endswith(".onnx"):
         return write(Path(model), name, folder, strength)

@@ -116,7 +116,8 @@ class Denoise(Node):
         if not estimate:
             return self.smooth(image, model, backend, sigma, mask, mix=mix)
         strength = "auto" if self.open(model, backend).card.strength else None  # of one that knows one σ: that
-        return self.smooth(image.cpu(), model, backend, strength, None, mix=mix)  # noise is estimated on the host
+        (clean,) = self.smooth(image.cpu(), model, backend, strength, None, mix=mix)  # noise is estimated on the host
+        return (clean.to(image.device),)
 
 
 class Enlarge(Node):

@@ -4,6 +4,7 @@ import json
 import zipfile
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from click.testing import CliRunner
@@ -110,7 +111,8 @@ def test_a_second_time_it_is_the_same_to_the_byte(tmp_path):
 @pytest.mark.parametrize(("words", "code", "says"), [
     (["enlarge2"], 2, "enlarges the luma"), (["denoise", "--strength", "99"], 2, "expected a strength from 0 to 50"),
     (["wmf", "--strength", "3"], 2, "knows one strength"), (["denoise", "--tiles", "3"], 2, "--tiles says nothing"),
-    (["none.onnx"], 1, "No such file"),
+    (["none.onnx"], 1, "No such file"), (["none.onnx", "--fp16"], 2, "--fp16 is for what a checkpoint becomes"),
+    (["denoise", "--fp16", "--fp32"], 2, "one file is written"), (["denoise", "--out", "x"], 2, "one folder is"),
 ])  # fmt: skip
 def test_what_cannot_be_is_one_line_and_nothing_is_written(tmp_path, words, code, says):
     done = run(words[0], tmp_path / "out", *words[1:])
@@ -149,3 +151,13 @@ def test_a_checkpoint_is_exported_first(saved, network, tmp_path):
     assert done.exit_code == 0, done.output
     (folder,) = [path for path in (tmp_path / "out").iterdir() if path.is_dir()]
     assert discovered(folder)["num_inputs"] == 1
+
+
+def test_half_precision_is_exported_and_its_ends_stay_wide(saved, network, tmp_path):
+    done = run(saved(network("without block")), tmp_path / "out", "--fp16", "--target", "onnx")
+    assert done.exit_code == 0, done.output
+    (folder,) = [path for path in (tmp_path / "out").iterdir() if path.is_dir()]
+    opened = session(folder, discovered(folder), 256)
+    assert {end.type for end in (*opened.get_inputs(), *opened.get_outputs())} == {"tensor(float)"}
+    kinds = {weight.data_type for weight in onnx.load(folder / "model.onnx").graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in kinds

@@ -1,6 +1,8 @@
 """Other providers of ONNX Runtime: a stand-in, played by its CPU, everywhere; OpenVINO where it is installed."""
 
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -46,9 +48,10 @@ class Session(onnxruntime.InferenceSession):
         ]
 
     def run(self, names, given, *_):
-        (smooth,) = super().run(names, given)
         Session.threads_inside += self.toy
+        time.sleep(0.01 * self.toy)  # for others to come in, where nothing keeps them out
         assert Session.threads_inside < 2
+        (smooth,) = super().run(names, given)
         Session.threads_inside -= self.toy
         return [smooth + np.float32(Session.faults.get("apart", 0) if self.toy else 0)]
 
@@ -120,6 +123,13 @@ def test_an_older_runtime_that_cannot_say_where_nodes_run_must_run_all_there(toy
     monkeypatch.setattr(Options, "add_session_config_entry", lambda _, key, value: asked.append((key, value)))
     assert f"all nodes on {TOY}" in open_backend(model("invert"), TOY).info
     assert ("session.disable_cpu_ep_fallback", "1") in asked
+
+
+def test_threads_take_turns(toy, model):
+    backend, batch = open_backend(model("invert"), TOY), np.ones((1, 3, 20, 20), np.float32)
+    with ThreadPoolExecutor(4) as pool:
+        for smooth in pool.map(backend.run, [batch] * 8):
+            np.testing.assert_array_equal(smooth, 1 - batch)
 
 
 def test_a_device_that_a_plug_in_does_not_find_is_not_there(toy, model):
