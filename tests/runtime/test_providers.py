@@ -3,6 +3,7 @@
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 from pnen_runtime import BackendMissing, EngineError, PnenError, Smoother, Upscaler, UsageError, doctor
 from pnen_runtime.backends import open_backend
 from pnen_runtime.backends.providers import PROVIDERS
-from pnen_runtime.cli import smooth
+from pnen_runtime.cli import complete_backend, smooth
 from pnen_runtime.errors import ParityError
 from pnen_runtime.models import bundled_models, find_model
 
@@ -239,3 +240,22 @@ def test_openvino_computes_in_float32_unless_it_is_told_otherwise(caplog):
     else:
         pytest.skip("this CPU computes in no bfloat16")
     assert "differs from the CPU by" in told
+
+
+def test_a_real_provider_that_takes_nothing_is_refused():
+    if "AzureExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has no Azure provider, which takes no node of ours")
+    with pytest.raises(EngineError, match="takes none of its .* nodes, so all of it would run on the CPU"):
+        open_backend(find_model("wmf-fast"), "AzureExecutionProvider")
+
+
+@pytest.mark.parametrize("backend", PROVIDERS)
+def test_the_page_says_what_a_message_says(backend):
+    page = (Path(__file__).parents[2] / "docs/providers.md").read_text("utf-8")
+    (row,) = (line for line in page.splitlines() if line.startswith(f"| `{backend}` |"))
+    package = PROVIDERS[backend].install.rpartition("pip install ")[2].split(",")[0]
+    assert f"`{package}`" in row and package.startswith("onnxruntime")
+
+
+def test_shells_complete_the_names():
+    assert [item.value for item in complete_backend(None, None, "onnxruntime-o")] == ["onnxruntime-openvino"]
