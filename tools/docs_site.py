@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import griffe
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -84,3 +85,19 @@ def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) 
         return f"{match[1]}{posixpath.relpath(target, here or '.')}{match[3]}"
 
     return DOCSTRING.sub(r"::: \1", LINK.sub(link, text))
+
+
+class Sentences(griffe.Extension):
+    """Docstrings here say `name : what it is`, where numpydoc has the type: types are in the signature already."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Put what a parameter is below its name, and what is returned into a paragraph."""
+        if obj.docstring is None:
+            return
+        text = re.sub(
+            r"^Returns\n-+\n(.*?)(?=\n\n\w+\n-+\n|\Z)", r"**Returns:** \1", obj.docstring.value, flags=re.M | re.S
+        )
+        head, line, rest = text.partition("Parameters\n----------\n")
+        listed, blank, tail = rest.partition("\n\n")
+        listed = re.sub(r"^([\w, ]+) : (.*)$", r"\1\n    \2", listed, flags=re.M)
+        obj.docstring.value = head + line + listed + blank + tail
