@@ -5,6 +5,7 @@ MkDocs calls these functions (`hooks` in mkdocs.yml). The pages themselves stay 
 
 import posixpath
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,12 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tools"))  # as for the tools themselves
+from documents.messages import as_list  # noqa: E402
+
 FRONT = {"README.md": "index.md", "SECURITY.md": "SECURITY.md", "CHANGELOG.md": "CHANGELOG.md"}  # and what they become
 LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
+MESSAGES = "<!-- messages -->"
 DOCSTRING = re.compile(r"<!-- docstring: (\S+) -->")
 
 
@@ -84,6 +89,8 @@ def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) 
             return match[0]
         return f"{match[1]}{posixpath.relpath(target, here or '.')}{match[3]}"
 
+    if MESSAGES in text:
+        text = text.replace(MESSAGES, f"## Every line\n{as_list()}")
     return DOCSTRING.sub(r"::: \1", LINK.sub(link, text))
 
 
