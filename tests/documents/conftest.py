@@ -14,7 +14,9 @@ from skimage import data
 
 from pnen_export.cli import main as export
 from pnen_runtime.cli import smooth
+from pnen_runtime.filters import by_name
 from pnen_runtime.models import BUNDLED
+from pnen_train import models
 from pnen_train.cli import main as train
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +96,8 @@ def film(path, pixels):
 def here(workplace, tmp_path, monkeypatch):
     """A copy of the workplace, which is the working folder."""
     shutil.copytree(workplace, tmp_path / "here")
+    for module, name in ((models, "MODELS"), (models, "NETWORK_OF"), (by_name, "FILTERS"), (by_name, "STRENGTH")):
+        monkeypatch.setattr(module, name, {**getattr(module, name)})  # pages add to them
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.syspath_prepend(str(tmp_path / "here"))
     return tmp_path / "here"

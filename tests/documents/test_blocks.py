@@ -98,13 +98,13 @@ def check(page, blocks, command_of):
     known = names(page)
     for block in blocks:
         where = f"{page}:{block.line}"
+        if block.file:
+            Path(block.file).write_text(block.text, "utf-8")
         if block.reason:
             for _, line in block.commands() if block.language in SHELL else ():
                 for part in filter(OURS.fullmatch, split(line)):
                     parse(command_of, OURS.fullmatch(part)[1])
         elif block.language == "python":
-            if block.file:
-                Path(block.file).write_text(block.text, "utf-8")
             exec(compile("\n" * (block.line - 1) + block.text, str(ROOT / page), "exec"), known)
         elif block.language in SHELL:
             for number, line in block.commands():
