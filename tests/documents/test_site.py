@@ -77,6 +77,21 @@ def test_every_link_and_anchor_leads_somewhere(site):
                 assert anchor in pages[target].anchors | {"__toc", "__drawer"}, (page, link)
 
 
+def test_lists_and_tables_are_such_in_both_kinds_of_markdown(site):
+    """A forge begins a list or a table without an empty line before it; the site would make a paragraph of it."""
+    _, pages = site
+    for page in pages:
+        paragraphs = re.findall(r"<p>(.*?)</p>", page.read_text("utf-8"), re.S)
+        assert not [text for text in paragraphs if re.search(r"^(- |\d\. |\|)", text, re.M)], page
+
+
+def test_the_search_finds_lines_of_errors(site):
+    folder, _ = site
+    index = (folder / "search" / "search_index.json").read_text("utf-8")
+    for words in ("would be overwritten", "but its parts hold something else", "Upscaler"):
+        assert words in index, words
+
+
 @pytest.mark.parametrize("name", ["Smoother", "Upscaler", "l0", "read_image", "EngineError", "Forecast"])
 def test_the_api_is_from_the_docstrings(site, name):
     folder, pages = site
