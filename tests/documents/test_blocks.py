@@ -21,7 +21,7 @@ from documents.blocks import SHELL, blocks_of
 from PIL import Image
 
 from pnen_train.config import read_recipe
-from pnen_train.state import build_network
+from pnen_train.training.state import build_network
 
 ROOT = Path(__file__).parents[2]
 PAGES = {str(page.relative_to(ROOT)): blocks_of(page)

@@ -33,11 +33,14 @@ def named(nav: Any) -> list[str]:
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Patterns such as models/*.md stand for the pages that nav does not name, so that a new page needs no line."""
-    docs, known = Path(config.docs_dir), {*named(config.nav), "index.md"}
+    docs, names = Path(config.docs_dir), named(config.nav)
 
-    def matching(pattern: str) -> list[str]:
-        pages = (str(file.relative_to(docs)) for file in sorted(docs.glob(pattern)))
-        return [page for page in pages if page not in known]
+    def found(pattern: str) -> list[str]:
+        return sorted(str(file.relative_to(docs)) for file in docs.glob(pattern))
+
+    def matching(pattern: str) -> list[str]:  # ** has what no other pattern has
+        others = [page for other in names if other.count("*") == 1 and "**" in pattern for page in found(other)]
+        return [page for page in found(pattern) if page not in {*names, *others}]
 
     def whole(nav: Any) -> Any:
         if isinstance(nav, dict):
