@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test lint bench gpu-proof wheels lock clean
+.PHONY: demo test lint docs bench gpu-proof wheels lock clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py demo/out
@@ -16,6 +16,11 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, from docs/ and the docstrings, into build/docs; to read it with its search: python -m http.server -d build/docs
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/docs/index.html"
 
 # make bench ARGS="--quick --plot bench.png"
 bench: .venv/ready

@@ -1,0 +1,1 @@
+"""The documentation: its site, its blocks of code, its list of messages."""
