@@ -160,6 +160,7 @@ function showButtons() {
   element.run.disabled = !file || busy;
   element.save.disabled = !result || busy;
   element.cancel.hidden = !busy;
+  element.controls.toggleAttribute("data-busy", busy);
 }
 
 const strengthName = () => card().strength.unit.split(" ")[0];
@@ -178,6 +179,7 @@ async function showModel() {
   const { strength } = cards[name] ?? { strength: {} };
   element.strengthBox.hidden = !strength.unit;
   element.autoBox.hidden = !estimates();
+  element.controls.dataset.card = cards[name] ? name : "";
   if (!strength.unit) return;
   element.strengthName.textContent = strength.unit;
   element.strength.max = STEPS;
