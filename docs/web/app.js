@@ -1,22 +1,14 @@
-// The page: what is chosen, shown, told and saved. What computes is in worker.js.
+// The page: pictures are taken, shown, run through a network and saved. What computes is in worker.js.
 
-import { placeOf, readCard, STEPS, strengthAt } from "./card.js";
 import { Cancelled, WorkerLink } from "./link.js";
-import { MODELS } from "./models.js";
-import { show, showActual, showCut } from "./view.js";
-import { MOST_PIXELS } from "./picture.js";
+import { checkSize, NOT_ONE } from "./picture.js";
+import { element, mix, model, offerModels, shortened, showModel, showPlace, showStrength } from "./settings.js";
+import { strength, strengthTold } from "./settings.js";
+import { show, showCompared, showCut } from "./view.js";
 
-const element = new Proxy({}, { get: (_, id) => document.getElementById(id) });
-const cards = {};
 let worker = new WorkerLink();
 let [file, opened, busy, result] = [null, false, false, null];
-
-const model = () => element.models.querySelector(":checked").value;
-const card = () => cards[model()];
-const mix = () => element.mix.value / 100;
-const estimates = () => "noise" in (card()?.task ?? {});
-const auto = () => estimates() && element.auto.checked;
-const strength = () => (!card()?.strength.unit ? null : auto() ? "auto" : strengthAt(card().strength, element.strength.value));
+let turns = 0; // pictures that were given; only the last one counts
 
 function tell(text, error = "") {
   element.status.textContent = text;
@@ -25,25 +17,34 @@ function tell(text, error = "") {
 
 const fail = (error) => (error instanceof Cancelled ? null : tell("", error.message));
 
-// ---------------------------------------------------------------- the picture
+function showButtons() {
+  element.run.disabled = !file || busy;
+  element.save.disabled = !result || busy;
+  element.cancel.hidden = !busy;
+  element.controls.toggleAttribute("data-busy", busy);
+}
 
 async function take(given) {
   if (!given) return;
   stop();
+  const turn = ++turns;
+  [file, opened, result] = [null, false, null];
+  showCompared(element.stage, false);
+  showButtons();
   tell("Reading the picture ...");
-  file = given;
-  [opened, result] = [false, null];
-  showResult();
+  let problem = null;
   try {
     await lookAt(given);
-    await open();
-    tell("");
+    if (turn === turns) await open(given);
   } catch (error) {
-    file = null;
-    fail(error);
+    problem = error;
   }
+  if (turn !== turns) return;
+  file = problem ? null : given;
   [element.drop.hidden, element.stage.hidden, element.bar.hidden] = [Boolean(file), !file, !file];
   showButtons();
+  if (problem) fail(problem);
+  else tell("");
 }
 
 // What it is and how large, before all of it is taken into memory.
@@ -53,23 +54,20 @@ async function lookAt(given) {
   try {
     await new Promise((resolve, reject) => Object.assign(image, { onload: resolve, onerror: reject }));
   } catch {
-    throw new Error(`${given.name || "the picture"}: expected a picture (PNG, JPEG, WebP, AVIF, GIF or BMP), got something else or a damaged file`);
+    throw new Error(NOT_ONE);
   } finally {
     URL.revokeObjectURL(image.src);
   }
-  const [width, height] = [image.naturalWidth, image.naturalHeight];
-  if (width * height > MOST_PIXELS)
-    throw new Error(`${given.name}: expected at most ${MOST_PIXELS / 1e6} million pixels, got ${width}x${height}; make it smaller first`);
+  checkSize(image.naturalWidth, image.naturalHeight, 1, 1);
 }
 
-async function open() {
-  const { width, height, grey, notes, rgba } = await worker.call("open", { file });
+async function open(given) {
+  const { width, height, grey, notes, rgba } = await worker.call("open", { file: given });
   opened = true;
   show(element.before, rgba, width, height);
-  element.facts.textContent = [`${file.name || "pasted picture"}, ${width} × ${height}${grey ? ", grey" : ""}.`, ...notes].join(" ");
+  const facts = `${given.name || "pasted picture"}, ${width} × ${height}${grey ? ", grey" : ""}.`;
+  element.facts.textContent = [facts, ...notes].join(" ");
 }
-
-// ---------------------------------------------------------------- running
 
 async function run() {
   if (!file || busy) return;
@@ -80,20 +78,20 @@ async function run() {
   element.progress.removeAttribute("value");
   const wanted = { model: model(), backend: element.backend.value, strength: strength(), mix: mix() };
   try {
-    if (!opened || result?.before) await open();
-    const told = (done, total) => {
-      [element.progress.max, element.progress.value] = [total, done];
-      tell(`Tile ${done} of ${total}`);
-    };
-    const found = await worker.call("run", wanted, told);
+    if (!opened || result?.enlarged) await open(file);
+    const found = await worker.call("run", wanted, showProgress);
+    result = { ...wanted, enlarged: Boolean(found.before), strength: found.strength };
     if (found.before) show(element.before, found.before, found.width, found.height);
-    result = { ...wanted, before: Boolean(found.before), strength: found.strength };
-    showResult(found);
+    show(element.after, found.after, found.width, found.height);
+    showCompared(element.stage, true);
     showPlace(found.place);
-    const value = found.strength === null ? "" : ` at ${strengthName()} ${Number(found.strength.toPrecision(3))}${wanted.strength === "auto" ? " (estimated)" : ""}`;
-    tell([`${wanted.model}${value}: ${found.tiles} tile${found.tiles > 1 ? "s" : ""} in ${(found.milliseconds / 1000).toFixed(1)} s.`, ...found.notes].join(" "));
+    const value = strengthTold(wanted.model, found.strength, wanted.strength === "auto");
+    const tiles = `${found.tiles} tile${found.tiles > 1 ? "s" : ""}`;
+    const told = `${wanted.model}${value}: ${tiles} in ${(found.milliseconds / 1000).toFixed(1)} s.`;
+    tell([told, ...found.notes].join(" "));
     if (wanted.mix !== mix()) await remix();
   } catch (error) {
+    if (error.broken) restart();
     fail(error);
   }
   busy = false;
@@ -101,27 +99,35 @@ async function run() {
   showButtons();
 }
 
+function showProgress(done, total) {
+  if (done) [element.progress.max, element.progress.value] = [total, done];
+  tell(done ? `${done} of ${total} tiles are done` : `Running: ${total} tile${total > 1 ? "s" : ""} ...`);
+}
+
 function stop() {
   if (!busy) return;
+  restart();
+  tell("Cancelled.");
+}
+
+// With the worker goes what it held: the picture as it was read, and its result.
+function restart() {
   worker.end();
   worker = new WorkerLink();
   [opened, result] = [false, null];
-  showResult();
-  tell("Cancelled.");
+  showCompared(element.stage, false);
 }
 
 let [mixing, again] = [false, false];
 
 async function remix() {
   element.mixValue.value = `${element.mix.value} %`;
-  if (!result) return;
   again = true;
-  if (mixing) return;
+  if (mixing) return; // which then goes on to the last value
   mixing = true;
   try {
     while (again && result) {
-      again = false;
-      result.mix = mix();
+      [again, result.mix] = [false, mix()];
       const { after, width, height } = await worker.call("mix", { mix: result.mix });
       if (result) show(element.after, after, width, height);
     }
@@ -136,9 +142,9 @@ async function save() {
   try {
     const { file: png } = await worker.call("save");
     const link = document.createElement("a");
-    const of = result.strength === null ? "" : `-${Number(result.strength.toPrecision(3))}`;
+    const at = result.strength === null ? "" : `-${shortened(result.strength)}`;
     link.href = URL.createObjectURL(png);
-    link.download = `${(file.name || "picture").replace(/\.[^.]*$/, "")}-${result.model}${of}.png`;
+    link.download = `${(file.name || "picture").replace(/\.[^.]*$/, "")}-${result.model}${at}.png`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
     tell(`${link.download} is saved: ${(png.size / 1e6).toFixed(1)} MB.`);
@@ -147,74 +153,11 @@ async function save() {
   }
 }
 
-// ---------------------------------------------------------------- what is shown
+const where = () => worker.call("where", { backend: element.backend.value }).then(showPlace, fail);
+const chosen = () => showModel().catch(fail);
+const over = (yes) => document.body.classList.toggle("over", yes);
 
-function showResult(found) {
-  if (found) show(element.after, found.after, found.width, found.height);
-  const compared = Boolean(found);
-  for (const part of [element.after, element.compare, ...document.querySelectorAll(".divider, .tag")]) part.hidden = !compared;
-  element.stage.classList.toggle("compared", compared);
-}
-
-function showButtons() {
-  element.run.disabled = !file || busy;
-  element.save.disabled = !result || busy;
-  element.cancel.hidden = !busy;
-  element.controls.toggleAttribute("data-busy", busy);
-}
-
-const strengthName = () => card().strength.unit.split(" ")[0];
-
-async function showModel() {
-  const name = model();
-  element.about.textContent = MODELS[name];
-  try {
-    const answer = cards[name] ? null : await fetch(new URL(`models/${name}.onnx`, import.meta.url));
-    if (answer && !answer.ok) throw new Error(`${name}.onnx cannot be loaded: the host answers ${answer.status}; build the page again with make web`);
-    if (answer) cards[name] = await readCard(new Uint8Array(await answer.arrayBuffer()), `${name}.onnx`);
-  } catch (error) {
-    fail(error instanceof TypeError ? new Error(`${name}.onnx cannot be loaded from this host; is it still there?`) : error);
-  }
-  if (name !== model()) return; // another one was chosen meanwhile
-  const { strength } = cards[name] ?? { strength: {} };
-  element.strengthBox.hidden = !strength.unit;
-  element.autoBox.hidden = !estimates();
-  element.controls.dataset.card = cards[name] ? name : "";
-  if (!strength.unit) return;
-  element.strengthName.textContent = strength.unit;
-  element.strength.max = STEPS;
-  element.strength.value = placeOf(strength, strength.default);
-  showStrength();
-}
-
-function showStrength() {
-  const value = strength();
-  element.strength.disabled = value === "auto";
-  element.strengthValue.value = value === "auto" ? "estimated" : value;
-  element.strength.setAttribute("aria-valuetext", `${strengthName()} ${value}`);
-}
-
-function showPlace({ name, card: device, fallback, asked, threads, isolated = globalThis.crossOriginIsolated, version }) {
-  const many = `${threads} thread${threads > 1 ? "s" : ""}`;
-  const library = version ? `ONNX Runtime Web ${version}, ` : "";
-  element.place.textContent = library + (name === "webgpu" ? `WebGPU${device ? `: ${device}` : ""}` : `WASM, ${many}`);
-  const slow = name === "wasm" && !isolated ? " One thread, since this host does not send the headers for more." : "";
-  element.fallback.textContent = fallback ? `Not on WebGPU: ${fallback}. It runs on WASM, which is slower.${slow}` : slow.trim();
-  element.fallback.hidden = !element.fallback.textContent || (asked && !slow);
-}
-
-async function where() {
-  await worker.call("where", { backend: element.backend.value }).then(showPlace, fail);
-}
-
-// ---------------------------------------------------------------- the start
-
-for (const name of Object.keys(MODELS)) {
-  const label = document.createElement("label");
-  const input = Object.assign(document.createElement("input"), { type: "radio", name: "model", value: name, checked: name === "l0" });
-  label.append(input, Object.assign(document.createElement("span"), { textContent: name }));
-  element.models.append(label);
-}
+offerModels();
 element.error.textContent = "";
 element.file.onchange = () => take(element.file.files[0]);
 element.another.onclick = () => ((element.file.value = ""), element.file.click());
@@ -222,15 +165,15 @@ element.controls.onsubmit = (event) => (event.preventDefault(), run());
 element.cancel.onclick = stop;
 element.save.onclick = save;
 element.mix.oninput = remix;
-element.models.onchange = showModel;
+element.models.onchange = chosen;
 element.strength.oninput = showStrength;
 element.auto.onchange = showStrength;
 element.backend.onchange = where;
 element.compare.oninput = () => showCut(element.pictures, element.compare);
-element.actual.onchange = () => showActual(element.stage, element.actual.checked);
-document.ondragover = (event) => (event.preventDefault(), document.body.classList.add("over"));
-document.ondragleave = (event) => event.relatedTarget ?? document.body.classList.remove("over");
-document.ondrop = (event) => (event.preventDefault(), document.body.classList.remove("over"), take(event.dataTransfer.files[0]));
+element.actual.onchange = () => element.stage.classList.toggle("actual", element.actual.checked);
+document.ondragover = (event) => (event.preventDefault(), over(true));
+document.ondragleave = (event) => event.relatedTarget ?? over(false);
+document.ondrop = (event) => (event.preventDefault(), over(false), take(event.dataTransfer.files[0]));
 document.onpaste = (event) => take(event.clipboardData.files[0]);
-showModel();
+chosen();
 where();

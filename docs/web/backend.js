@@ -6,26 +6,40 @@ const LIBRARY = new URL("ort/", import.meta.url);
 const PROOF = 64; // pixels a side of the tile that proves WebGPU
 const CLOSE = 1 / 255;
 
-// Where it will run, before anything large is loaded: {name: "webgpu" | "wasm", fallback: why not on WebGPU, or ""}
+// Where it will run, before anything large is loaded: {name: "webgpu" | "wasm", device, threads, isolated,
+// fallback: why not on WebGPU, or ""}
 export async function choose(wanted) {
-  if (wanted === "wasm") return { name: "wasm", fallback: "", asked: true };
+  return { ...(await chosen(wanted)), threads: threads(), isolated: Boolean(globalThis.crossOriginIsolated) };
+}
+
+async function chosen(wanted) {
+  if (wanted === "wasm") return { name: "wasm", fallback: "" };
   if (!navigator.gpu) return { name: "wasm", fallback: missing() };
   const adapter = await navigator.gpu.requestAdapter().catch(() => null);
   if (!adapter) return { name: "wasm", fallback: "WebGPU is there, but finds no graphics card it may use" };
-  const [info, software] = [adapter.info ?? {}, adapter.info?.isFallbackAdapter || /swiftshader/i.test(adapter.info?.architecture)];
-  if (software && wanted !== "webgpu") return { name: "wasm", fallback: "WebGPU has no graphics card here, only a slow stand-in" };
-  return { name: "webgpu", fallback: "", card: info.description || [info.vendor, info.architecture].filter(Boolean).join(" ") };
+  const [info, software] = [
+    adapter.info ?? {},
+    adapter.info?.isFallbackAdapter || /swiftshader/i.test(adapter.info?.architecture),
+  ];
+  if (software && wanted !== "webgpu")
+    return { name: "wasm", fallback: "WebGPU has no graphics card here, only a slow stand-in" };
+  return {
+    name: "webgpu",
+    fallback: "",
+    device: info.description || [info.vendor, info.architecture].filter(Boolean).join(" "),
+  };
 }
 
 const missing = () =>
   globalThis.isSecureContext ? "this browser has no WebGPU" : "browsers give WebGPU to https and localhost only";
 
-export const threads = () => (globalThis.crossOriginIsolated ? Math.min(8, navigator.hardwareConcurrency || 1) : 1);
+const threads = () => (globalThis.crossOriginIsolated ? Math.min(8, navigator.hardwareConcurrency || 1) : 1);
 
 let ort; // the library, of which a worker can load one build
 
 async function load(name) {
-  ort ??= (await import(new URL(name === "webgpu" ? "ort.webgpu.bundle.min.mjs" : "ort.wasm.bundle.min.mjs", LIBRARY))).default;
+  ort ??= (await import(new URL(name === "webgpu" ? "ort.webgpu.bundle.min.mjs" : "ort.wasm.bundle.min.mjs", LIBRARY)))
+    .default;
   ort.env.wasm.wasmPaths = LIBRARY.href;
   ort.env.wasm.numThreads = threads();
   ort.env.logLevel = "error";
@@ -80,12 +94,20 @@ async function run(session, card, planes, wide, high, strength) {
 // A graphics card's driver may give wrong values without an error.
 async function prove(session, cpu, card) {
   const planes = new Float32Array(card.channels * PROOF * PROOF);
-  for (let i = 0; i < planes.length; i++) planes[i] = 0.5 + 0.3 * Math.sin(i / 7) * Math.cos(i / 450) + 0.2 * ((i * 0.618034) % 1);
+  for (let i = 0; i < planes.length; i++)
+    planes[i] = 0.5 + 0.3 * Math.sin(i / 7) * Math.cos(i / 450) + 0.2 * ((i * 0.618034) % 1);
   for (const share of [0.2, 0.8]) {
     const strength = card.strength?.unit && card.strength.least + share * (card.strength.most - card.strength.least);
-    const [there, here] = [await run(session, card, planes, PROOF, PROOF, strength), await run(cpu, card, planes, PROOF, PROOF, strength)];
-    const worst = there.reduce((most, value, i) => (Math.abs(value - here[i]) <= most ? most : Math.abs(value - here[i])), 0);
-    if (!(worst <= CLOSE)) throw new Error(`its values differ from WASM's by ${(255 * worst).toFixed(1)} levels of 255`);
+    const [there, here] = [
+      await run(session, card, planes, PROOF, PROOF, strength),
+      await run(cpu, card, planes, PROOF, PROOF, strength),
+    ];
+    const worst = there.reduce(
+      (most, value, i) => (Math.abs(value - here[i]) <= most ? most : Math.abs(value - here[i])),
+      0,
+    );
+    if (!(worst <= CLOSE))
+      throw new Error(`its values differ from WASM's by ${(255 * worst).toFixed(1)} levels of 255`);
   }
 }
 
@@ -93,8 +115,12 @@ async function download(url, name) {
   const answer = await fetch(url).catch((error) => {
     throw new Error(`${name} cannot be loaded (${line(error)})`);
   });
-  if (!answer.ok) throw new Error(`${name} cannot be loaded: the host answers ${answer.status}; build the page again with make web`);
+  if (!answer.ok)
+    throw new Error(`${name} cannot be loaded: the host answers ${answer.status}; build the page again with make web`);
   return new Uint8Array(await answer.arrayBuffer());
 }
 
-export const line = (error) => String(error?.message ?? error).replace(/\s+/g, " ").slice(0, 200);
+export const line = (error) =>
+  String(error?.message ?? error)
+    .replace(/\s+/g, " ")
+    .slice(0, 200);

@@ -10,7 +10,9 @@ export async function readCard(bytes, name) {
     for (const [number, value, raw] of fields(bytes)) {
       if (number !== METADATA) graph.push(raw);
       else {
-        const text = Object.fromEntries([...fields(value)].map(([inner, part]) => [inner, new TextDecoder().decode(part)]));
+        const text = Object.fromEntries(
+          [...fields(value)].map(([inner, part]) => [inner, new TextDecoder().decode(part)]),
+        );
         if (text[1] === KEY) card = JSON.parse(text[2]);
       }
     }
@@ -22,7 +24,8 @@ export async function readCard(bytes, name) {
   if (subtle && card.graph_sha256) {
     const digest = new Uint8Array(await subtle.digest("SHA-256", await new Blob(graph).arrayBuffer()));
     const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-    if (hex !== card.graph_sha256) throw new Error(`${name} was damaged or changed since its export; build the page again`);
+    if (hex !== card.graph_sha256)
+      throw new Error(`${name} was damaged or changed since its export; build the page again`);
   }
   return card;
 }
@@ -60,6 +63,7 @@ export function strengthAt({ least, most, scale }, place) {
 }
 
 export function placeOf({ least, most, scale }, strength) {
-  const share = scale === "log" ? Math.log(strength / least) / Math.log(most / least) : (strength - least) / (most - least);
+  const share =
+    scale === "log" ? Math.log(strength / least) / Math.log(most / least) : (strength - least) / (most - least);
   return Math.round(share * STEPS);
 }

@@ -1,9 +1,11 @@
 // Bicubic enlarging as MATLAB does it, row by row, and luma and chroma: pnen_runtime/bicubic.py and ycbcr.py.
 
 const OFFSET = [16 / 255, 128 / 255, 128 / 255];
-const FROM_RGB = [[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]].map((row) =>
-  row.map((value) => value / 255),
-);
+const FROM_RGB = [
+  [65.481, 128.553, 24.966],
+  [-37.797, -74.203, 112.0],
+  [112.0, -93.786, -18.214],
+].map((row) => row.map((value) => value / 255));
 const TO_RGB = inverse(FROM_RGB);
 
 const times = (matrix, a, b, c) => matrix.map((row) => row[0] * a + row[1] * b + row[2] * c);

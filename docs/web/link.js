@@ -13,7 +13,8 @@ export class WorkerLink {
     this.#ready = new Promise((ready, failed) => {
       this.#worker.onerror = (event) => {
         event.preventDefault();
-        failed(new Error(`the worker of this page cannot run: ${event.message || "its files are missing, or the browser is too old"}`));
+        const why = event.message || "its files are missing, or the browser is too old";
+        failed(new Error(`the worker of this page cannot run: ${why}`));
       };
       this.#worker.onmessage = ({ data }) => (data.ready ? ready() : this.#answer(data));
     });
@@ -40,13 +41,13 @@ export class WorkerLink {
     this.#calls.clear();
   }
 
-  #answer({ id, result, error, done, total }) {
+  #answer({ id, result, error, broken, done, total }) {
     const call = this.#calls.get(id);
     if (!call) return;
     if (total) return call.progress(done, total);
     this.#calls.delete(id);
     if (error === undefined) call.resolve(result);
-    else call.reject(new Error(error));
+    else call.reject(Object.assign(new Error(error), { broken }));
   }
 }
 

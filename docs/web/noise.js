@@ -26,8 +26,17 @@ export function estimateSigma(values, height, width, channels) {
   const noisy = found.filter(([sigma]) => sigma >= 1e-3);
   const drawn = found.length - noisy.length; // a caption's strip or a frame, which the noise does not reach
   if (drawn > 0 && drawn < found.length / 2) found = noisy;
-  const limit = Math.max(CLIPPED, quantile(found.map(([, cut]) => cut), 0.1));
-  return quantile(found.filter(([, cut]) => cut <= limit).map(([sigma]) => sigma), QUIET);
+  const limit = Math.max(
+    CLIPPED,
+    quantile(
+      found.map(([, cut]) => cut),
+      0.1,
+    ),
+  );
+  return quantile(
+    found.filter(([, cut]) => cut <= limit).map(([sigma]) => sigma),
+    QUIET,
+  );
 }
 
 export function places(side) {

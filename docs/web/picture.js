@@ -1,14 +1,18 @@
 // A picture file as upright sRGB of 8 bits, with colours as they are under half-transparent and hidden pixels.
 
-export const MOST_PIXELS = 50e6; // of a picture and of a result: about 1 GB in this page
-const NOT_ONE = "expected a picture (PNG, JPEG, WebP, AVIF, GIF or BMP), got something else or a damaged file";
+const MOST_PIXELS = 50e6; // of a picture and of a result: about 1 GB in this page
+export const NOT_ONE = "expected a picture (PNG, JPEG, WebP, AVIF, GIF or BMP), got something else or a damaged file";
 
 export function checkSize(width, height, scale, least) {
   const factor = scale > 1 ? `, ${scale * width}x${scale * height} when enlarged` : "";
   if (width * height * scale * scale > MOST_PIXELS)
-    throw new Error(`expected at most ${MOST_PIXELS / 1e6} million pixels, got ${width}x${height}${factor}; make it smaller first`);
+    throw new Error(
+      `expected at most ${MOST_PIXELS / 1e6} million pixels, got ${width}x${height}${factor}; make it smaller first`,
+    );
   if (Math.min(width, height) * scale < least)
-    throw new Error(`expected at least ${Math.ceil(least / scale)} pixels a side, got ${width}x${height}; enlarge it first`);
+    throw new Error(
+      `expected at least ${Math.ceil(least / scale)} pixels a side, got ${width}x${height}; enlarge it first`,
+    );
 }
 
 // → {width, height, rgba, grey, notes}; an error of one line where it is none, torn or too large.
@@ -40,7 +44,8 @@ export async function decode(file) {
 
 function drawn(width, height, draw) {
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-  if (!context) throw new Error(`this browser has no memory for a picture of ${width}x${height}; make it smaller first`);
+  if (!context)
+    throw new Error(`this browser has no memory for a picture of ${width}x${height}; make it smaller first`);
   draw(context);
   return context.getImageData(0, 0, width, height).data;
 }
@@ -51,7 +56,9 @@ function checkCanvas() {
   for (let i = 0; i < pattern.data.length; i++) pattern.data[i] = (i & 3) === 3 ? 255 : (i * 73) & 255;
   const read = drawn(32, 32, (context) => context.putImageData(pattern, 0, 0));
   if (read.some((value, i) => value !== pattern.data[i]))
-    throw new Error("this browser changes pixels that pages read (fingerprinting protection); allow this page to read canvases");
+    throw new Error(
+      "this browser changes pixels that pages read (fingerprinting protection); allow this page to read canvases",
+    );
 }
 
 // By WebGL, which alone gives colours that were not multiplied by alpha; null where it is missing or too small.
@@ -61,7 +68,13 @@ function unrounded(bitmap, width, height) {
   gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
   gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
   gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
-  gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, gl.getParameter(gl.TEXTURE_BINDING_2D), 0);
+  gl.framebufferTexture2D(
+    gl.FRAMEBUFFER,
+    gl.COLOR_ATTACHMENT0,
+    gl.TEXTURE_2D,
+    gl.getParameter(gl.TEXTURE_BINDING_2D),
+    0,
+  );
   const rgba = new Uint8ClampedArray(4 * width * height);
   gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(rgba.buffer));
   const failed = gl.getError();
@@ -103,7 +116,8 @@ function cutOff(bytes) {
   if (text(bytes, 0, 3) === "GIF") return bytes.at(-1) !== 0x3b;
   if (bytes[0] !== 0xff || bytes[1] !== 0xd8) return false;
   let at = 2; // of a JPEG's segments; its end mark comes after the scan begins, and within it nowhere else
-  while (at + 4 <= bytes.length && bytes[at] === 0xff && bytes[at + 1] !== 0xda) at += 2 + bytes[at + 2] * 256 + bytes[at + 3];
+  while (at + 4 <= bytes.length && bytes[at] === 0xff && bytes[at + 1] !== 0xda)
+    at += 2 + bytes[at + 2] * 256 + bytes[at + 3];
   for (; at + 1 < bytes.length; at++) if (bytes[at] === 0xff && bytes[at + 1] === 0xd9) return false;
   return true;
 }

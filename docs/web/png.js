@@ -23,8 +23,15 @@ export async function encodePng(rgba, width, height, grey) {
   new DataView(header.buffer).setUint32(4, height);
   header.set([8, KINDS[channels], 0, 0, 0], 8);
   const start = [137, 80, 78, 71, 13, 10, 26, 10];
-  const chunks = [["IHDR", header], ["sRGB", new Uint8Array(1)], ["IDAT", new Uint8Array(await packed)], ["IEND", new Uint8Array(0)]];
-  return new Blob([new Uint8Array(start), ...chunks.flatMap(([name, data]) => chunk(name, data))], { type: "image/png" });
+  const chunks = [
+    ["IHDR", header],
+    ["sRGB", new Uint8Array(1)],
+    ["IDAT", new Uint8Array(await packed)],
+    ["IEND", new Uint8Array(0)],
+  ];
+  return new Blob([new Uint8Array(start), ...chunks.flatMap(([name, data]) => chunk(name, data))], {
+    type: "image/png",
+  });
 }
 
 // A row behind the number of its filter: of left neighbour, upper one and Paeth's, the one with the smallest sum.

@@ -33,7 +33,8 @@ function smoothing(card, picture) {
       const planes = new Float32Array(channels * high * wide);
       for (let c = 0, to = 0; c < channels; c++)
         for (let y = 0; y < high; y++)
-          for (let from = 4 * ((top + y) * width + left) + c, x = 0; x < wide; x++, from += 4) planes[to++] = given[from] / 255;
+          for (let from = 4 * ((top + y) * width + left) + c, x = 0; x < wide; x++, from += 4)
+            planes[to++] = given[from] / 255;
       return planes;
     },
     put(top, band, rows) {
@@ -66,7 +67,11 @@ function enlarging(card, picture) {
   const [luma, ...others] = smallPlanes(picture);
   const large = new Float32Array(width * height);
   const rowOf = enlargedRows(luma, low, narrow, scale);
-  for (let y = 0; y < height; y++) large.set(rowOf(y).map((value) => Math.min(1, Math.max(0, value))), y * width);
+  for (let y = 0; y < height; y++)
+    large.set(
+      rowOf(y).map((value) => Math.min(1, Math.max(0, value))),
+      y * width,
+    );
   const smooth = new Uint16Array(width * height);
   const image = {
     width,

@@ -1,9 +1,11 @@
 // Smoothing in overlapping tiles, with memory for one band of rows: pnen_runtime/tiles.py, value for value.
 
 const JOINT = 16; // pixels over which inner parts of tiles are joined
+const LEAST_TILE = 64; // pixels a side, that a tile becomes for lack of memory
+const LACK = /bad_alloc|allocat|out of memory/i; // what libraries say then
 const OVERLAP = 64; // pixels, where the card recommends no tile
 
-export const blendFor = (config) => (config.scales?.length ? "feather" : "inner");
+const blendFor = (config) => (config.scales?.length ? "feather" : "inner");
 
 // Tile and step along an axis, as asked or less by under `grid`, so that tiles begin on the network's grid.
 export function onGrid(length, tile, step, grid = 1) {
@@ -54,7 +56,7 @@ export function stepFor(card, tile) {
 //   run(planes, wide, high) → promise of as many values; both (C, high, wide) float32, what goes in within [0, 1]
 //   image: {width, height, channels, planes(left, top, wide, high), put(top, band, rows)}; of the band, which is
 //     (C, high, width), the first `rows` rows are finished when it is put
-//   progress(done, total) after each tile
+//   progress(done, total) at the start and after each tile
 export async function smoothTiled(run, image, { tile, step, blend, grid = 1, progress }) {
   const { width, height, channels } = image;
   const side = tile === "whole" ? Math.max(height, width) : tile;
@@ -66,6 +68,7 @@ export async function smoothTiled(run, image, { tile, step, blend, grid = 1, pro
   const band = new Float32Array(channels * high * width); // the rows still open, from the current tile's top
   const total = rows.length * columns.length;
   let done = 0;
+  progress?.(done, total);
   for (const [row, top] of rows.entries()) {
     for (const [column, left] of columns.entries()) {
       const smooth = await run(image.planes(left, top, wide, high), wide, high);
@@ -74,7 +77,7 @@ export async function smoothTiled(run, image, { tile, step, blend, grid = 1, pro
         const [from, to, weight] = [line * wide, line * width + left, rowWeights[row][line % high]];
         for (let x = 0; x < wide; x++) {
           const pixel = smooth[from + x];
-          if (!Number.isFinite(pixel)) throw new NotFinite("the network gave values that are not numbers");
+          if (!Number.isFinite(pixel)) throw new Error("the network gave values that are not numbers");
           band[to + x] += Math.min(1, Math.max(0, pixel)) * Math.fround(weight * columnWeights[column][x]);
         }
       }
@@ -90,4 +93,22 @@ export async function smoothTiled(run, image, { tile, step, blend, grid = 1, pro
   }
 }
 
-export class NotFinite extends Error {}
+// In tiles of the card's size, or for lack of memory in smaller ones → {tiles, notes}
+export async function smoothInMemory(run, image, card, progress) {
+  const [blend, grid, longest] = [blendFor(card.config), card.config.grid ?? 1, Math.max(image.width, image.height)];
+  let [tile, notes, tiles] = [card.tile === "whole" ? longest : card.tile, [], 0];
+  const count = (done, total) => progress(done, (tiles = total));
+  while (true) {
+    try {
+      await smoothTiled(run, image, { tile, step: stepFor(card, tile), blend, grid, progress: count });
+      return { tiles, notes };
+    } catch (error) {
+      const smaller = Math.min(tile, longest) >> 1;
+      if (!LACK.test(error?.message ?? error) || smaller < LEAST_TILE) throw error;
+      notes = [
+        `Tiles of ${tile} pixels were too much for this memory: ${smaller} were taken, whose result may differ.`,
+      ];
+      tile = smaller;
+    }
+  }
+}

@@ -7,13 +7,15 @@ export async function show(canvas, rgba, width, height) {
   const share = Math.min(1, Math.sqrt(MOST_SHOWN / (width * height)));
   if (share < 1) {
     [canvas.width, canvas.height] = [Math.floor(width * share), Math.floor(height * share)];
-    const small = await createImageBitmap(pixels, { resizeWidth: canvas.width, resizeHeight: canvas.height, resizeQuality: "high" });
+    const size = { resizeWidth: canvas.width, resizeHeight: canvas.height, resizeQuality: "high" };
+    const small = await createImageBitmap(pixels, size);
     canvas.getContext("2d").drawImage(small, 0, 0);
     small.close();
   } else {
     [canvas.width, canvas.height] = [width, height];
     canvas.getContext("2d").putImageData(pixels, 0, 0);
   }
+  canvas.style.setProperty("--actual", `${canvas.width / devicePixelRatio}px`); // a pixel for one of the screen
 }
 
 export function showCut(pictures, slider) {
@@ -21,9 +23,8 @@ export function showCut(pictures, slider) {
   slider.setAttribute("aria-valuetext", `${100 - slider.value} % of the width shows the result`);
 }
 
-// One pixel of the picture for one of the screen.
-export function showActual(stage, actual) {
-  stage.classList.toggle("actual", actual);
-  for (const canvas of stage.querySelectorAll("canvas"))
-    canvas.style.width = actual ? `${canvas.width / devicePixelRatio}px` : "";
+// Both beside each other, or the picture alone.
+export function showCompared(stage, compared) {
+  stage.classList.toggle("compared", compared);
+  for (const part of stage.querySelectorAll("#after, .compare, .divider, .tag")) part.hidden = !compared;
 }

@@ -1,19 +1,18 @@
-// What computes, beside the page. Each message {id, does, ...} is answered by {id, result} or {id, error}, and on the
-// way by {id, done, total}. To cancel, the page ends the worker and starts another.
+// What computes, beside the page. Each message {id, does, ...} is answered by {id, result} or {id, error, broken}, and
+// on the way by {id, done, total}. To cancel, or where a network failed (broken), the page starts another worker.
 
-import { choose, line, open, threads } from "./backend.js";
+import { choose, line, open } from "./backend.js";
 import { estimateSigma } from "./noise.js";
 import { checkSize, decode } from "./picture.js";
 import { encodePng } from "./png.js";
 import { enlarges, jobFor, seen } from "./smooth.js";
-import { blendFor, smoothTiled, stepFor } from "./tiles.js";
+import { smoothInMemory } from "./tiles.js";
 
-const LEAST_TILE = 64; // pixels a side, that a tile becomes for lack of memory
 let [picture, network, job, shown] = [null, null, null, null];
 
 const tasks = {
-  async where({ backend }) {
-    return { ...(await choose(backend)), threads: threads(), isolated: Boolean(globalThis.crossOriginIsolated) };
+  where({ backend }) {
+    return choose(backend);
   },
   async open({ file }) {
     picture = job = shown = null;
@@ -34,11 +33,20 @@ const tasks = {
     const next = jobFor(card, picture);
     const wanted = strength === "auto" ? estimated(card) : { strength, notes: [] };
     const began = performance.now();
-    const done = await inTiles(card, next.image, wanted.strength, progress);
+    const run = (planes, wide, high) => network.run(planes, wide, high, wanted.strength);
+    const done = await smoothInMemory(run, next.image, card, progress);
     job = next;
     const before = scale > 1 ? job.render(0) : null;
-    return { ...size(), before, after: render(mix), place: { ...place, threads: threads() }, milliseconds: performance.now() - began,
-             ...done, strength: wanted.strength, notes: [...wanted.notes, ...done.notes] };
+    return {
+      ...size(),
+      before,
+      after: render(mix),
+      place,
+      milliseconds: performance.now() - began,
+      ...done,
+      strength: wanted.strength,
+      notes: [...wanted.notes, ...done.notes],
+    };
   },
   async mix({ mix }) {
     return { ...size(), after: render(mix) };
@@ -64,25 +72,6 @@ function estimated({ strength: { least, most } }) {
   return { strength: Math.min(most, Math.max(least, sigma)), notes: beyond };
 }
 
-// In tiles of the card's size, or for lack of memory smaller ones.
-async function inTiles(card, image, strength, progress) {
-  const notes = [];
-  for (let tile = card.tile; ; ) {
-    try {
-      const run = (planes, wide, high) => network.run(planes, wide, high, strength);
-      let tiles = 0;
-      const count = (done, total) => progress(done, (tiles = total));
-      await smoothTiled(run, image, { tile, step: stepFor(card, tile), blend: blendFor(card.config), grid: card.config.grid ?? 1, progress: count });
-      return { tile, tiles, notes };
-    } catch (error) {
-      const smaller = Math.min(tile === "whole" ? Infinity : tile, Math.max(image.width, image.height)) >> 1;
-      if (!/bad_alloc|allocat|out of memory/i.test(line(error)) || smaller < LEAST_TILE) throw error;
-      notes.splice(0, 1, `A tile of ${tile} pixels was too much for this machine's memory: tiles of ${smaller}, whose result may differ.`);
-      tile = smaller;
-    }
-  }
-}
-
 // One after the other, in the order they were sent.
 let last = Promise.resolve();
 globalThis.onmessage = ({ data: { id, does, ...given } }) => {
@@ -93,7 +82,8 @@ globalThis.onmessage = ({ data: { id, does, ...given } }) => {
       postMessage({ id, result }, buffers);
     } catch (error) {
       const memory = error instanceof RangeError && /alloc|length/i.test(error.message);
-      postMessage({ id, error: memory ? "this browser has no memory for that; take a smaller picture" : line(error) });
+      const said = memory ? "this browser has no memory for that; take a smaller picture" : line(error);
+      postMessage({ id, error: said, broken: does === "run" && !job });
     }
   });
 };

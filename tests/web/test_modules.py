@@ -69,7 +69,7 @@ def test_tiles_are_joined_as_pythons_are(node, blend, height, width):
     found, told = node(script, {"height": height, "width": width, "planes": planes, "blend": blend})
     wanted = smooth_tiled(network, picture, 48, 31, blend, grid=2)
     np.testing.assert_allclose(np.reshape(found, (3, height, width)).transpose(1, 2, 0), wanted, atol=2e-6)
-    assert told == [[done, len(told)] for done in range(1, len(told) + 1)]
+    assert told == [[done, len(told) - 1] for done in range(len(told))]
 
 
 def test_values_that_are_not_numbers_are_an_error(node):
@@ -79,6 +79,25 @@ def test_values_that_are_not_numbers_are_an_error(node):
         const told = await smoothTiled(run, image, {tile: 8, step: 4, blend: "inner"}).catch((error) => error.message);
         console.log(JSON.stringify(told))"""
     assert "not numbers" in node(script)
+
+
+@pytest.mark.parametrize(("room", "wanted"), [(768, [768]), (200, [768, 384, 192]), (50, [768, 384, 192, 96])])
+def test_tiles_become_smaller_for_lack_of_memory(node, room, wanted):
+    script = """import {smoothInMemory} from './tiles.js'; const tried = []; let put = 0;
+        const image = {width: 900, height: 800, channels: 1, put: (top, band, rows) => { put += rows; },
+            planes: (left, top, wide, high) => new Float32Array(wide * high)};
+        const run = async (values, wide) => { if (tried.at(-1) !== wide) tried.push(wide);
+            if (wide > given.room) throw new Error("std::bad_alloc"); return values; };
+        const told = await smoothInMemory(run, image, given, () => {}).catch((error) => error.message);
+        console.log(JSON.stringify([tried, put, told]))"""
+    card = {"tile": 768, "tile_step": 576, "config": {"grid": 2}, "room": room}
+    tried, put, told = node(script, card)
+    assert tried == wanted
+    if room == 50:
+        assert "bad_alloc" in told
+    else:
+        assert put == 800 and told["tiles"] > 1
+        assert [str(wanted[-1]) in note for note in told["notes"]] == [True] * (len(wanted) > 1)
 
 
 @pytest.mark.parametrize("model", bundled_models())
