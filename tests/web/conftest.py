@@ -135,7 +135,8 @@ class Page:
 
 @pytest.fixture(scope="session")
 def address(built, served):
-    return served(built)
+    """Of a host without headers, where the page has one thread: cores that are busy make several ones slow."""
+    return served(built, {})
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pnen_runtime.models import BUNDLED, bundled_models
 from pnen_runtime.noise import estimate_sigma
 from pnen_runtime.onnx_card import read_onnx_card
 
-from .conftest import Page, differ, png
+from .conftest import differ, png
 
 
 def with_alpha(seed=0):
@@ -30,12 +30,6 @@ PICTURES = {
     "alpha": with_alpha(),
     "two tiles": np.concatenate([data.astronaut()[100:148], data.astronaut()[240:288]], axis=1)[:, :880],
 }
-
-
-@pytest.fixture(scope="module")
-def page(browser, built, served):
-    """On a host without headers: one thread."""
-    return Page(browser, served(built, {}))
 
 
 @pytest.fixture(scope="module")
