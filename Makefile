@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test lint docs bench gpu-proof wheels lock clean
+.PHONY: demo test lint docs web bench gpu-proof wheels lock clean
 
 demo: .venv/ready
 	$(BIN)/python tools/demo.py demo/out
@@ -25,6 +25,10 @@ docs: .venv/ready
 # make bench ARGS="--quick --plot bench.png"
 bench: .venv/ready
 	$(BIN)/python tools/bench_trt.py $(ARGS)
+
+# The page that runs in a browser, in build/web and on this machine (docs/browser.md); ARGS="--port 9000" or "--build"
+web:
+	$(or $(PYTHON),python3) tools/web.py $(ARGS)
 
 # On a machine with an NVIDIA card: PROOF is where its files go, TIME its minutes (3, 8, 30), ONLY some of its lines;
 # RESUME=1 goes on where an earlier one was cut off.
