@@ -5,6 +5,7 @@
 
 import { withoutHidden } from "./alpha.js";
 import { enlargedRows, toRgb, toYcbcr } from "./enlarge.js";
+import { beyond } from "./tiles.js";
 
 const FINE = 65535; // results are kept in 16 bits, so that a mix of them is rounded once
 const LUMA = [0.299, 0.587, 0.114]; // ITU-R BT.601
@@ -33,8 +34,8 @@ function smoothing(card, picture) {
       const planes = new Float32Array(channels * high * wide);
       for (let c = 0, to = 0; c < channels; c++)
         for (let y = 0; y < high; y++)
-          for (let from = 4 * ((top + y) * width + left) + c, x = 0; x < wide; x++, from += 4)
-            planes[to++] = given[from] / 255;
+          for (let row = beyond(top + y, height, card.border) * width, x = 0; x < wide; x++)
+            planes[to++] = given[4 * (row + beyond(left + x, width, card.border)) + c] / 255;
       return planes;
     },
     put(top, band, rows) {

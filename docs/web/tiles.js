@@ -52,29 +52,55 @@ export function stepFor(card, tile) {
   return Math.max(1, tile - Math.min(overlap, tile >> 1));
 }
 
+const MARGIN = 8; // pixels of what lies beyond a picture's border: pnen_runtime/border.py
+
+// Pixels by which an axis is continued on either side; a picture that fits into one tile stays one.
+export function margin(length, tile, border, grid = 1) {
+  const room = length <= tile ? (tile - length) >> 1 : MARGIN;
+  const most = border ? Math.min(MARGIN, room, length - 1) : 0;
+  return most - (most % grid);
+}
+
+// The row or column that stands at a place beyond the picture: on its other side, or turned back.
+export function beyond(place, length, border) {
+  if (place >= 0 && place < length) return place;
+  if (border === "wrap") return (place + length) % length;
+  return place < 0 ? -place : 2 * (length - 1) - place;
+}
+
 // Smooth an image tile by tile.
 //   run(planes, wide, high) → promise of as many values; both (C, high, wide) float32, what goes in within [0, 1]
-//   image: {width, height, channels, planes(left, top, wide, high), put(top, band, rows)}; of the band, which is
-//     (C, high, width), the first `rows` rows are finished when it is put
+//   image: {width, height, channels, planes(left, top, wide, high), put(top, band, rows)}; planes are asked for beyond
+//     the image too, where `border` says what is there; a band is (C, at least `rows`, width), finished when it is put
 //   progress(done, total) at the start and after each tile
-export async function smoothTiled(run, image, { tile, step, blend, grid = 1, progress }) {
+export async function smoothTiled(run, image, { tile, step, blend, grid = 1, border = "", progress }) {
   const { width, height, channels } = image;
-  const side = tile === "whole" ? Math.max(height, width) : tile;
-  const [high, down] = onGrid(height, side, step, grid);
-  const [wide, across] = onGrid(width, side, step, grid);
-  const [rows, columns] = [starts(height, high, down), starts(width, wide, across)];
-  const rowWeights = tileWeights(rows, high, height, down, blend);
-  const columnWeights = tileWeights(columns, wide, width, across, blend);
-  const band = new Float32Array(channels * high * width); // the rows still open, from the current tile's top
+  const side = tile === "whole" ? Math.max(height, width) + 2 * MARGIN : tile;
+  const [above, beside] = [margin(height, side, border, grid), margin(width, side, border, grid)];
+  const [tall, broad] = [height + 2 * above, width + 2 * beside];
+  const [high, down] = onGrid(tall, side, step, grid);
+  const [wide, across] = onGrid(broad, side, step, grid);
+  const [rows, columns] = [starts(tall, high, down), starts(broad, wide, across)];
+  const rowWeights = tileWeights(rows, high, tall, down, blend);
+  const columnWeights = tileWeights(columns, wide, broad, across, blend);
+  const band = new Float32Array(channels * high * broad); // the rows still open, from the current tile's top
   const total = rows.length * columns.length;
+  const inner = (values, from, count) => {
+    const part = new Float32Array(channels * count * width);
+    for (let line = 0; line < channels * count; line++) {
+      const begin = (Math.floor(line / count) * high + from + (line % count)) * broad + beside;
+      part.set(values.subarray(begin, begin + width), line * width);
+    }
+    return part;
+  };
   let done = 0;
   progress?.(done, total);
   for (const [row, top] of rows.entries()) {
     for (const [column, left] of columns.entries()) {
-      const smooth = await run(image.planes(left, top, wide, high), wide, high);
+      const smooth = await run(image.planes(left - beside, top - above, wide, high), wide, high);
       if (smooth.length !== channels * high * wide) throw new Error("the network gave a tile of another size");
       for (let line = 0; line < channels * high; line++) {
-        const [from, to, weight] = [line * wide, line * width + left, rowWeights[row][line % high]];
+        const [from, to, weight] = [line * wide, line * broad + left, rowWeights[row][line % high]];
         for (let x = 0; x < wide; x++) {
           const pixel = smooth[from + x];
           if (!Number.isFinite(pixel)) throw new Error("the network gave values that are not numbers");
@@ -83,24 +109,26 @@ export async function smoothTiled(run, image, { tile, step, blend, grid = 1, pro
       }
       progress?.(++done, total);
     }
-    const closed = (rows[row + 1] ?? height) - top;
-    image.put(top, band, closed);
+    const closed = (rows[row + 1] ?? tall) - top;
+    const [first, last] = [Math.max(top, above), Math.min(top + closed, above + height)];
+    if (last > first) image.put(first - above, inner(band, first - top, last - first), last - first);
     for (let channel = 0; channel < channels; channel++) {
-      const [begin, end] = [channel * high * width, (channel + 1) * high * width];
-      band.copyWithin(begin, begin + closed * width, end);
-      band.fill(0, end - closed * width, end);
+      const [begin, end] = [channel * high * broad, (channel + 1) * high * broad];
+      band.copyWithin(begin, begin + closed * broad, end);
+      band.fill(0, end - closed * broad, end);
     }
   }
 }
 
 // In tiles of the card's size, or for lack of memory in smaller ones → {tiles, notes}
 export async function smoothInMemory(run, image, card, progress) {
-  const [blend, grid, longest] = [blendFor(card.config), card.config.grid ?? 1, Math.max(image.width, image.height)];
-  let [tile, notes, tiles] = [card.tile === "whole" ? longest : card.tile, [], 0];
+  const [blend, grid] = [blendFor(card.config), card.config.grid ?? 1];
+  const longest = Math.max(image.width, image.height);
+  let [tile, notes, tiles] = [card.tile === "whole" ? longest + 2 * MARGIN : card.tile, [], 0];
   const count = (done, total) => progress(done, (tiles = total));
   while (true) {
     try {
-      await smoothTiled(run, image, { tile, step: stepFor(card, tile), blend, grid, progress: count });
+      await smoothTiled(run, image, { tile, step: stepFor(card, tile), blend, grid, border: card.border, progress: count });
       return { tiles, notes };
     } catch (error) {
       const smaller = Math.min(tile, longest) >> 1;

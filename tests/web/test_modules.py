@@ -47,27 +47,28 @@ def test_tiles_weigh_what_pythons_weigh(node, blend):
 
 
 @pytest.mark.parametrize("blend", ["feather", "inner"])
-@pytest.mark.parametrize(("height", "width"), [(70, 131), (40, 48), (129, 64)])
-def test_tiles_are_joined_as_pythons_are(node, blend, height, width):
+@pytest.mark.parametrize("border", ["", "wrap", "reflect"])
+@pytest.mark.parametrize(("height", "width"), [(70, 131), (40, 48), (129, 64), (17, 30)])
+def test_tiles_are_joined_as_pythons_are(node, blend, border, height, width):
     def network(batch):  # which gives every place of a tile another value, some beyond [0, 1]
         return batch * 1.2 - 0.1 + np.linspace(0, 0.3, batch.shape[3], dtype=np.float32)
 
     picture = np.random.default_rng(0).random((height, width, 3), np.float32)
-    script = """import {smoothTiled} from './tiles.js';
-        const {height, width, planes, blend} = given, result = planes.map((plane) => plane.slice()), told = [];
+    script = """import {beyond, smoothTiled} from './tiles.js';
+        const {height, width, planes, blend, border} = given, result = planes.map((plane) => plane.slice()), told = [];
         const image = {width, height, channels: 3,
             planes: (left, top, wide, high) => Float32Array.from({length: 3 * high * wide}, (_, i) => {
                 const [c, y, x] = [Math.floor(i / high / wide), Math.floor(i / wide) % high, i % wide];
-                return planes[c][(top + y) * width + left + x]; }),
+                return planes[c][beyond(top + y, height, border) * width + beyond(left + x, width, border)]; }),
             put: (top, band, rows) => { const plane = band.length / 3; for (let c = 0; c < 3; c++)
                 for (let i = 0; i < rows * width; i++) result[c][top * width + i] = band[c * plane + i]; }};
         const run = async (values, wide) => values.map((v, i) => 1.2 * v - 0.1 + 0.3 * (i % wide) / (wide - 1));
         const progress = (...of) => told.push(of);
-        await smoothTiled(run, image, {tile: 48, step: 31, blend, grid: 2, progress});
+        await smoothTiled(run, image, {tile: 48, step: 31, blend, grid: 2, border, progress});
         console.log(JSON.stringify([result, told]))"""
     planes = picture.transpose(2, 0, 1).reshape(3, -1).tolist()
-    found, told = node(script, {"height": height, "width": width, "planes": planes, "blend": blend})
-    wanted = smooth_tiled(network, picture, 48, 31, blend, grid=2)
+    found, told = node(script, {"height": height, "width": width, "planes": planes, "blend": blend, "border": border})
+    wanted = smooth_tiled(network, picture, 48, 31, blend, grid=2, border=border)
     np.testing.assert_allclose(np.reshape(found, (3, height, width)).transpose(1, 2, 0), wanted, atol=2e-6)
     assert told == [[done, len(told) - 1] for done in range(len(told))]
 
