@@ -26,10 +26,16 @@ def _command(program: str) -> click.Command:
     @click.option("--strength", metavar="NUMBER", type=float, help="The one strength of the file.")
     @click.option("--fp16", is_flag=True, help="Half precision, of a checkpoint.")
     @click.option("--fp32", is_flag=True, help="Single precision: the default.")
-    @click.option("--target", type=click.Choice(["onnx", "ort"]), default="ort", show_default=True,
-                  help="Of a checkpoint: as of pnen-export.")  # fmt: skip
+    @click.option("--target", type=click.Choice(["onnx", "ort"]),
+                  help="Of a checkpoint: as of pnen-export.  [default: ort]")  # fmt: skip
     def command(
-        model: str, folder: Path | None, out: Path | None, strength: float | None, fp16: bool, fp32: bool, target: str
+        model: str,
+        folder: Path | None,
+        out: Path | None,
+        strength: float | None,
+        fp16: bool,
+        fp32: bool,
+        target: str | None,
     ) -> None:
         """Write MODEL into FOLDER as the program wants it, and nothing else.
 
@@ -39,9 +45,9 @@ def _command(program: str) -> click.Command:
             raise UsageError("one file is written: ask for --fp16 or --fp32, not for both")
         if out and folder:
             raise UsageError("one folder is written into: name it behind MODEL or by --out, not by both")
-        if (fp16 or fp32) and model.endswith(".onnx"):
-            raise UsageError(f"--fp{16 if fp16 else 32} is for what a checkpoint becomes; {model} is ONNX already, so "
-                             "leave it out")  # fmt: skip
+        if (fp16 or fp32 or target) and model.endswith(".onnx"):
+            asked = "--fp16" if fp16 else "--fp32" if fp32 else "--target"
+            raise UsageError(f"{asked} is for what a checkpoint becomes; {model} is ONNX already, so leave it out")
         for line in _written(program, model, folder or out, strength, fp16, fp32, target):
             say(line)
 
@@ -52,7 +58,7 @@ darktable, vapoursynth = map(_command, WRITERS)
 
 
 def _written(
-    program: str, model: str, folder: Path | None, strength: float | None, fp16: bool, fp32: bool, target: str
+    program: str, model: str, folder: Path | None, strength: float | None, fp16: bool, fp32: bool, target: str | None
 ) -> list[str]:
     """What was written, for people."""
     if folder is None:
@@ -62,14 +68,14 @@ def _written(
     except ImportError as error:
         raise BackendMissing(f"--for {program} needs {error.name}; install it: {pip_install('export')}") from error
     name = Path(model).name.split(".")[0]
-    if model in bundled_models() and not (fp16 or fp32) and not Path(model).is_file():
+    if model in bundled_models() and not (fp16 or fp32 or target) and not Path(model).is_file():
         return write(BUNDLED / f"{model}.onnx", name, folder, strength)
     if model.endswith(".onnx"):
         return write(Path(model), name, folder, strength)
     from .cli import export_checkpoint
 
     with TemporaryDirectory() as kept:
-        files, failure = export_checkpoint(model, fp16, fp32, target, Path(kept), lambda _: None, quiet=True)
+        files, failure = export_checkpoint(model, fp16, fp32, target or "ort", Path(kept), lambda _: None, quiet=True)
         if failure is not None:
             raise failure
         return write(files[-1].path, name, folder, strength)
