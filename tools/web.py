@@ -72,11 +72,11 @@ def assemble(folder: Path = WEB) -> None:
     for model in (ROOT / "pnen_runtime" / "bundled").glob("*.onnx"):
         shutil.copy(model, folder / "models")
     (folder / "ort").mkdir()
-    with tarfile.open(archive) as packed:
-        for name in LIBRARY:
-            source = packed.extractfile(f"package/dist/{name}")
-            assert source is not None
-            (folder / "ort" / name).write_bytes(source.read())
+    with tarfile.open(archive, "r|gz") as packed:  # unpacked once, from its beginning to its end
+        for member in packed:
+            name = member.name.removeprefix("package/dist/")
+            if name in LIBRARY and (source := packed.extractfile(member)):
+                (folder / "ort" / name).write_bytes(source.read())
 
 
 class Handler(SimpleHTTPRequestHandler):
