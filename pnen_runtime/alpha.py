@@ -24,6 +24,14 @@ def seen(picture: Any) -> Iterator[tuple[Any, Any]]:
         smooth[~shown] = frame[~shown]
 
 
+def frames_seen(picture: Any) -> Any:
+    """All of its frames without what is hidden; what is hidden must not be taken for noise, either."""
+    alpha = getattr(picture, "alpha", None)
+    if alpha is None:
+        return picture.frames
+    return np.stack([without_hidden(frame, one != 0) for frame, one in zip(picture.frames, alpha, strict=True)])
+
+
 def without_hidden(values: NDArray[Any], shown: NDArray[np.bool_]) -> NDArray[Any]:
     """(H, W, C) values with those of hidden pixels taken from shown ones nearby, for nothing hidden to reach an edge.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .alpha import frames_seen
 from .comparison import side_by_side
 from .deep import DeepPicture, encode_deep
 from .encode import check_format, encode
@@ -144,5 +145,5 @@ def _settled(smoother: Smoother | Upscaler, image: Any, wanted: dict[str, Any]) 
     """What is wanted, with a strength that is to be estimated, and that strength."""
     if not isinstance(wanted.get("strength"), str):
         return wanted, None
-    strength = estimated(smoother.card, take_apart(image, minimum_side=1).frames)
+    strength = estimated(smoother.card, frames_seen(take_apart(image, minimum_side=1)))
     return wanted | {"strength": strength}, strength

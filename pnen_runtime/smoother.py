@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
-from .alpha import seen
+from .alpha import frames_seen, seen
 from .backends import Backend, open_model
 from .errors import EngineError, ImageError, NotFinite, PnenError, UsageError
 from .forecast import Forecast, forecast, tile_pixels
@@ -19,7 +19,7 @@ from .frame import OnGpu, smooth_on_host, take_frames
 from .info import Info, describe_task
 from .photo import File
 from .plan import Plan, Tile, check_tile, describe_tiles, plan_tiles
-from .strength import map_on_gpu, share_of, wanted_strength
+from .strength import estimates, map_on_gpu, share_of, wanted_strength
 from .tiles import BLENDS, Blend, Progress, blend_for, of_frames
 
 if TYPE_CHECKING:
@@ -171,7 +171,8 @@ class Smoother:
         if channels > self.card.channels:
             raise ImageError(f"expected a grey image for this network, got {channels} channels; convert it first")
         on_device: Any = map_on_gpu(self.card, strength, height, width, not isinstance(picture.frames, np.ndarray))
-        wanted = wanted_strength(self.card, strength, height, width, picture.frames) if on_device is None else on_device
+        frames = frames_seen(picture) if estimates(self.card, strength) else None
+        wanted = wanted_strength(self.card, strength, height, width, frames) if on_device is None else on_device
         for number, (frame, smooth) in enumerate(seen(picture)):
             show = progress and of_frames(progress, number, count)
             self._smooth_frame(backend, frame, smooth, strength=wanted, mix=share, progress=show)

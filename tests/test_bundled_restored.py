@@ -59,3 +59,14 @@ def test_the_command_improves_a_spoilt_photograph(name, spoil, tmp_path):
     with Image.open(spoilt) as before:
         plain = np.asarray(before.resize(clean.shape[1::-1], Image.Resampling.BICUBIC))
     assert psnr(np.asarray(Image.open(out)), clean) > psnr(plain, clean) + 1.5
+
+
+def test_colours_that_nobody_sees_are_not_taken_for_noise():
+    clean, rng, results = data.chelsea()[:120, :160], np.random.default_rng(0), []
+    clear = np.zeros((120, 160), bool)
+    clear[:, 70:] = True
+    for hidden in (np.zeros(clean.shape), rng.integers(0, 256, clean.shape)):
+        given = np.dstack([np.where(clear[..., None], hidden, clean), np.where(clear, 0, 255)]).astype(np.uint8)
+        with Smoother("denoise") as smoother:
+            results.append(smoother.run(given)[~clear])
+    np.testing.assert_array_equal(*results)

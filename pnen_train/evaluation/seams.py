@@ -20,12 +20,13 @@ def seam(smooth: Smooth, image: NDArray[Any], tile: int, step: int, even: bool =
 
     `smooth` works in tiles of `tile` pixels every `step`, from the top left. Given the picture without its first half
     step of rows and columns it lays the other grid; what the first tiles of that grid have at their outer edges, and
-    other tiles blend away, is left out. 0 where the picture fits into one tile and a half. With `even`, of those blocks
-    alone in which the picture is even.
+    other tiles blend away, is left out; and as much at the far edges, where a network may see beyond the border what
+    the other picture lacks. 0 where the picture is too small for that. With `even`, of those blocks alone in which the
+    picture is even.
     """
     height, width = image.shape[:2]
     shift, left_out = step // 2, step // 2 + (tile - step)
-    high, wide = ((side - left_out) // BLOCK * BLOCK for side in (height, width))
+    high, wide = ((side - left_out - (tile - step)) // BLOCK * BLOCK for side in (height, width))
     if min(high, wide) < BLOCK or max(height, width) <= tile:
         return 0.0
     inner = slice(left_out, left_out + high), slice(left_out, left_out + wide)
