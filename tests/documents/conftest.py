@@ -3,6 +3,7 @@
 import runpy
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from PIL import Image
 from skimage import data
 
 from pnen_export.cli import main as export
+from pnen_export.destinations import WHERE
 from pnen_runtime.cli import smooth
 from pnen_runtime.filters import by_name
 from pnen_runtime.models import BUNDLED
@@ -47,10 +49,13 @@ def command_of():
             if words[1] not in tools:
                 tools[words[1]] = runpy.run_path(str(ROOT / words[1]), run_name="a tool")["main"]
             command, rest = tools[words[1]], words[2:]
-        if command is smooth and rest[:1] in (["inspect"], ["doctor"]):
+        if command is smooth and rest[:1] in (["inspect"], ["doctor"], ["serve"]):
             from pnen_runtime import doctor, inspecting
+            from pnen_runtime.serving import command as serving
 
-            return getattr({"doctor": doctor, "inspect": inspecting}[rest[0]], rest[0]), rest[1:]
+            return getattr({"doctor": doctor, "inspect": inspecting, "serve": serving}[rest[0]], rest[0]), rest[1:]
+        if words[0] == "pnen-export" and rest[:1] == ["--for"]:
+            return getattr(import_module(f"pnen_export.{WHERE[rest[1]]}"), rest[1]), rest[2:]
         while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
             found = command.get_command(click.Context(command), rest[0])
             assert found, f"{words[0]} has no {rest[0]}"

@@ -7,11 +7,13 @@ from pathlib import Path
 import click
 import pytest
 
+from pnen_export.destinations import WHERE
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CALL = re.compile(r"(?:[A-Z_]+=\S+ )*(pnen-(?:smooth|train|export)|python3? (?=tools/.*\.py))")
 FILE = re.compile(r"(?:pnen_runtime|pnen_train|pnen_export|tools|tests)/[\w./-]*")
-OTHERS = {"--real-cuda", "--nproc-per-node", "--strict"}  # of pytest here, torchrun, mkdocs
+OTHERS = {"--real-cuda", "--nproc-per-node", "--strict", "--gpu-only"}  # of pytest here, torchrun, mkdocs, ComfyUI
 
 
 def spans(page):
@@ -38,7 +40,9 @@ def every_option(command_of):
         ["pnen-smooth", "doctor"],
         ["pnen-smooth", "inspect"],
         ["pnen-train"],
+        ["pnen-smooth", "serve"],
         ["pnen-export"],
+        *(["pnen-export", "--for", program] for program in WHERE),
     ):
         found |= options(command_of(words)[0])
     for tool in sorted((ROOT / "tools").rglob("*.py")):

@@ -21,6 +21,14 @@ from pnen_runtime.serving.application import Service
 from pnen_runtime.serving.connection import listen, make_server
 from pnen_runtime.serving.places import Places
 
+LIMIT = 1024 * 1024 * 1024 // 4 // 3  # pixels, of Pillow
+
+
+@pytest.fixture(autouse=True)
+def _pillows_limit(monkeypatch):
+    """As in a process of its own: commands that were tested in this one have lifted it."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", LIMIT)
+
 
 class Client:
     """Asks one service; each question has a connection of its own."""

@@ -100,7 +100,7 @@ def test_tiles_are_on_their_way_together_and_threads_share_a_smoother(server):
         for thread in threads:
             thread.join()
     assert wrong == [False] * 12 and models.most_at_once > 1
-    assert seen[-1] == (12, 12) and len(seen) == 3  # a row of tiles at once
+    assert seen[-1] == (20, 20) and len(seen) == 4  # a row of tiles at once
 
 
 @pytest.mark.parametrize(("change", "error", "words"), [
@@ -122,8 +122,8 @@ def test_a_model_that_is_not_ours_is_refused(repository, protocol, change, error
 
 
 @pytest.mark.parametrize(("spoil", "words"), [
-    (lambda smooth: smooth[:, :, :-1], "expected float32 (1, 3, 40, 50) back, got float32 (1, 3, 39, 50)"),
-    (lambda smooth: smooth[0], "back, got float32 (3, 40, 50)"),
+    (lambda smooth: smooth[:, :, :-1], "expected float32 (1, 3, 56, 66) back, got float32 (1, 3, 55, 66)"),
+    (lambda smooth: smooth[0], "back, got float32 (3, 56, 66)"),
     (lambda smooth: smooth * np.nan, "gave values that are not numbers"),
 ])  # fmt: skip
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
