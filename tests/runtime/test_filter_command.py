@@ -96,7 +96,7 @@ def test_an_animation_and_a_picture_too_small_for_networks(tmp_path):
     np.testing.assert_array_equal(pixels(tmp_path / "o.png"), filters.l0(PHOTO[:5, :7]))
 
 
-VALUES = {"--strength-map": "in.png", "--backend": "auto", "--model": "l0"}
+VALUES = {"--strength-map": "in.png", "--backend": "auto", "--model": "l0", "--provider-option": "a=b"}
 OF_MODELS = [option for option in smooth.params
              if isinstance(option, click.Option) and option.expose_value and option.name not in SHARED]  # fmt: skip
 
