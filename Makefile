@@ -53,10 +53,10 @@ gpu-proof: .venv/ready
 
 # dist/: the package, its source, and the checkpoints for who trains and exports
 wheels: .venv/ready
-	rm -rf build dist
+	rm -rf build/lib build/bdist.* dist
 	$(BIN)/python -m build -q --no-isolation -o dist .
 	$(BIN)/python -m build -q --no-isolation -o dist --wheel pnen_train/bundled
-	rm -rf build pnen_train/bundled/build
+	rm -rf build/lib build/bdist.* pnen_train/bundled/build
 
 # What each extra was last resolved to, for every system and Python: pip install -c constraints/ort.txt ...
 EXTRAS := $(shell sed -n '/^\[project.optional-dependencies\]/,/^$$/s/^\([a-z-]*\) = .*/\1/p' pyproject.toml)

@@ -9,7 +9,6 @@ import click
 
 from pnen_runtime.commands import Command, say
 from pnen_runtime.errors import BackendMissing, UsageError
-from pnen_runtime.install import pip_install
 from pnen_runtime.models import BUNDLED, bundled_models
 
 # What writes for each program: a module of this package with
@@ -66,7 +65,7 @@ def _written(
     try:
         write: Any = import_module(f".{WRITERS[program]}", __package__).write
     except ImportError as error:
-        raise BackendMissing(f"--for {program} needs {error.name}; install it: {pip_install('export')}") from error
+        raise BackendMissing(f"--for {program} needs {error.name}; install it: pip install {error.name}") from error
     name = Path(model).name.split(".")[0]
     if model in bundled_models() and not (fp16 or fp32 or target) and not Path(model).is_file():
         return write(BUNDLED / f"{model}.onnx", name, folder, strength)

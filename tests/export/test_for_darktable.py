@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -77,6 +78,7 @@ def test_darktable_would_find_it_and_get_what_the_runtime_gives(tmp_path, words,
     linear = np.random.default_rng(0).random((3, 256, 256)) ** 2
     result, gamma = restored(opened, linear)
     with Smoother(words[0], tile="whole") as smoother:
+        smoother.card = replace(smoother.card, border="")  # a program knows none
         expected = smoother.run(gamma.transpose(1, 2, 0).copy(), strength=strength).transpose(2, 0, 1)
     back = np.where(expected <= 0.04045, expected / 12.92, ((expected + 0.055) / 1.055) ** 2.4)
     np.testing.assert_allclose(np.clip(result, 0, 1), back, atol=3e-4)

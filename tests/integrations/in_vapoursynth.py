@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -61,6 +62,7 @@ def array(clip):
 told = {}
 pixels = np.random.default_rng(0).random((3, 48, 64), np.float32)
 with Smoother("l0-fast", tile="whole") as smoother:
+    smoother.card = replace(smoother.card, border="")  # a program knows none
     expected = smoother.run(pixels.transpose(1, 2, 0).copy(), strength=0.05).transpose(2, 0, 1)
     found = array(pnen_vs.smooth(picture(pixels, vs.RGBS), MODEL, 0.05, stand_in))
     told["number"] = float(np.abs(np.clip(found, 0, 1) - expected).max())
@@ -73,6 +75,7 @@ film = picture(0.35 + 0.3 * pixels, vs.YUV444P8)  # colours that RGB has
 smooth = pnen_vs.smooth(film, MODEL, 0.05, stand_in)
 told["format"] = smooth.format.name == film.format.name
 with Smoother("l0-fast", tile="whole") as smoother:
+    smoother.card = replace(smoother.card, border="")  # a program knows none
     seen = np.clip(array(film.resize.Bicubic(format=vs.RGBS)), 0, 1).transpose(1, 2, 0).copy()
     again = picture(smoother.run(seen, strength=0.05).transpose(2, 0, 1), vs.YUV444P8)
 luma = [np.asarray(clip.get_frame(1)[0]).astype(int) for clip in (again, smooth)]
