@@ -78,7 +78,10 @@ def make_server(application: Any, seconds: float) -> Server:
         application, http=partial(Watched, seconds=seconds), ws="none", lifespan="off", log_config=None,  # type: ignore[arg-type]
         access_log=False, server_header=False, timeout_keep_alive=int(min(5, max(1, seconds))),
     )  # fmt: skip
-    return Server(config)
+    server = Server(config)
+    # what a second Ctrl-C breaks off is not an error of the application
+    logging.getLogger("uvicorn.error").addFilter(lambda _: not server.force_exit)
+    return server
 
 
 def listen(host: str, port: int) -> socket.socket:
