@@ -67,6 +67,9 @@ def _written(
     except ImportError as error:
         raise BackendMissing(f"--for {program} needs {error.name}; install it: pip install {error.name}") from error
     name = Path(model).name.split(".")[0]
+    if not (Path(model).suffix or model in bundled_models() or Path(model).is_file()):
+        raise UsageError(f"no model {model!r}: there is no such file, and the bundled models are: "
+                         f"{', '.join(bundled_models())}")  # fmt: skip
     if model in bundled_models() and not (fp16 or fp32 or target) and not Path(model).is_file():
         return write(BUNDLED / f"{model}.onnx", name, folder, strength)
     if model.endswith(".onnx"):

@@ -113,7 +113,8 @@ def test_a_second_time_it_is_the_same_to_the_byte(tmp_path):
 @pytest.mark.parametrize(("words", "code", "says"), [
     (["enlarge2"], 2, "enlarges the luma"), (["denoise", "--strength", "99"], 2, "expected a strength from 0 to 50"),
     (["wmf", "--strength", "3"], 2, "knows one strength"), (["denoise", "--tiles", "3"], 2, "No such option '--tiles'"),
-    (["none.onnx"], 1, "No such file"), (["none.onnx", "--fp16"], 2, "--fp16 is for what a checkpoint becomes"),
+    (["none.onnx"], 1, "No such file"), (["nonsense"], 2, "no model 'nonsense': there is no such file"),
+    (["none.onnx", "--fp16"], 2, "--fp16 is for what a checkpoint becomes"),
     (["none.onnx", "--target", "onnx"], 2, "--target is for what a checkpoint becomes"),
     (["denoise", "--fp16", "--fp32"], 2, "one file is written"), (["denoise", "--out", "x"], 2, "one folder is"),
 ])  # fmt: skip
