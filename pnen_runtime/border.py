@@ -15,15 +15,15 @@ MARGIN = 8  # pixels
 
 
 def border_of(task: Any) -> Border:
-    """That of a task, as cards and checkpoints have it."""
+    """That of a task, as cards and checkpoints have it: "wrap" for L0, "reflect" for the weighted median, else ""."""
     name = task.get("filter") if isinstance(task, Mapping) else None
     return BORDERS.get(name, "") if isinstance(name, str) else ""
 
 
 def margin(length: int, tile: int, border: Border, grid: int = 1) -> int:
-    """Pixels by which an axis of `length` is continued on either side, a multiple of `grid`.
+    """Pixels, 0 to `MARGIN`, by which an axis of `length` is continued on either side, a multiple of `grid`.
 
-    No more than keeps a picture that fits into one tile in one.
+    No more than keeps a picture that fits into one tile of `tile` pixels in one.
     """
     room = (tile - length) // 2 if length <= tile else MARGIN
     most = min(MARGIN, room, length - 1) if border else 0
@@ -31,7 +31,10 @@ def margin(length: int, tile: int, border: Border, grid: int = 1) -> int:
 
 
 def continued(image: np.ndarray, begin: int, count: int, border: Border, axis: int) -> np.ndarray:
-    """`count` rows (`axis` 0) or columns (1) from `begin` on, some of which may lie beyond the image."""
+    """`count` rows (`axis` 0) or columns (1) of an (H, W, ...) array from `begin` on, some of them beyond the image.
+
+    At most one length of it beyond either side. A view where all lie inside, else a copy.
+    """
     length = image.shape[axis]
     if begin >= 0 and begin + count <= length:
         return image[begin : begin + count] if axis == 0 else image[:, begin : begin + count]

@@ -1,7 +1,7 @@
 """Figures 4 to 13: whom a pixel looks at, feature maps around a block, and crops with their errors.
 
-Usage: python tools/figures.py correlation l0 astronaut --pixel 100,230 --out correlation.jpg
-       python tools/figures.py features l0 astronaut --out features.jpg
+Usage: python tools/figures.py correlation MODEL.pt astronaut --pixel 100,230 --out correlation.jpg
+       python tools/figures.py features MODEL.pt astronaut --out features.jpg
        python tools/figures.py crops astronaut l0 runs/mine --box 40,160,120,120 --out crops.jpg
 
 A picture is a file or one of scikit-image's photographs.
