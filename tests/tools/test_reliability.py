@@ -111,12 +111,12 @@ def test_what_is_killed_and_starved_leaves_nothing_torn(words):
 TORN = """
 import sys
 sys.argv = ["faults", "--job", "smooth", "--points", "4", "--no-mount"]
-import pnen_runtime.photo as photo
+import pnen_runtime.one_picture as one_picture
 def write_bytes(path, data):
     for part in (data[:20], data):
         with open(path, "wb") as file:
             file.write(part)
-photo.write_bytes = write_bytes
+one_picture.write_bytes = write_bytes
 import faults
 faults.main()
 """

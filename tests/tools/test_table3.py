@@ -43,7 +43,7 @@ def test_a_step_takes_at_least_its_activations_and_scores_kept_take_more(small):
         for training, scores in ((True, False), (True, True), (False, False))
     )
     assert kept - step > 2 * 60e6
-    assert forward < step < 60e6 * 2
+    assert forward < step
 
 
 def test_a_checkpoint_is_a_row_as_well(trained, call, small, row_of):

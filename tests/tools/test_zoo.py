@@ -20,6 +20,7 @@ from skimage import data
 
 from pnen_export.record import make_card
 from pnen_runtime import Smoother
+from pnen_runtime.border import border_of
 from pnen_runtime.errors import UsageError
 from pnen_train.checkpoint import load_checkpoint, save_checkpoint
 from pnen_train.config import read_recipe
@@ -136,7 +137,8 @@ def test_a_run_becomes_a_bundled_model_with_pages(run, pictures, held_out, tmp_p
 def assert_scored(found, images, training, before):
     """The scores are those of PyTorch and of the filter on these images, in the recommended tiles."""
     pairs = [(image, filter_image(image, "l0", {})) for image in images]
-    smooth = network_smoother(before.model(), training["tile"], training["tile_step"])
+    border = border_of(training["task"])
+    smooth = network_smoother(before.model(), training["tile"], training["tile_step"], border=border)
     rows = found["rows"].values()
     for row, wanted in zip(rows, (evaluate(lambda image: image, pairs), evaluate(smooth, pairs)), strict=True):
         assert row["psnr"] == pytest.approx(wanted.psnr, abs=1e-3)
