@@ -20,6 +20,7 @@ from compare.measure import measure, megabytes
 from compare.page import Comparison, markdown, plain, record
 from compare.tuning import PIECE, pieces, tuned
 from compare.ways import Target, Way, fixed_ways
+from model_zoo.scores import with_noise
 from paper.command import data_name
 
 from pnen_runtime.commands import Command, say
@@ -27,9 +28,11 @@ from pnen_runtime.errors import UsageError
 from pnen_runtime.files import replace_when_done, write_text
 from pnen_runtime.filters.weighted_median import opencv
 from pnen_runtime.models import bundled_models
-from pnen_train.commands.options import THERE, pairs_of
+from pnen_train.commands.options import THERE
 from pnen_train.data.filters import FILTERS
-from pnen_train.data.targets import Pair, find_images, load_pairs, spread
+from pnen_train.data.pictures import read_picture
+from pnen_train.data.targets import SMALLEST, find_images, spread
+from pnen_train.parallel import in_parallel
 from pnen_train.progress import bar
 
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
@@ -45,6 +48,8 @@ STRENGTHS = "0.002,0.02,0.2"  # the least, the usual and the most of `l0`
 @click.option("--targets", metavar="FILTER,...", default=",".join(FILTERS), show_default=True)
 @click.option("--strengths", metavar="NUMBER,...", default=STRENGTHS, show_default=True, help="Of L0; the others have "
               "their default.")  # fmt: skip
+@click.option("--noise", metavar="LEVELS", type=click.FloatRange(min=0), default=0.0, help="Gaussian noise of this "
+              "deviation on all pictures, those to tune on too; targets are the filter's of noisy ones.")  # fmt: skip
 @click.option("--only", metavar="NAME,...", help=f"Classical smoothers out of: {', '.join(CLASSICAL)}.  [default: all "
               "that are not slow]")  # fmt: skip
 @click.option("--slow", is_flag=True, help=f"Also {', '.join(name for name, s in CLASSICAL.items() if s.slow)}.")
@@ -53,7 +58,7 @@ STRENGTHS = "0.002,0.02,0.2"  # the least, the usual and the most of `l0`
 @click.option("--pictures", metavar="FILE.jpg", type=OUTPUT, help="Draw a detail of a photograph by each way.")
 @click.option("--write", "page", metavar="FILE.md", type=OUTPUT, help="Write the page.")
 @click.option("--json", "as_json", metavar="FILE", type=OUTPUT, help="Write all figures.")
-def main(folders: tuple[Path, ...], others: tuple[Path, ...], count: int, targets: str, strengths: str,
+def main(folders: tuple[Path, ...], others: tuple[Path, ...], count: int, targets: str, strengths: str, noise: float,
          only: str | None, slow: bool, models: str | None, plot: Path | None, pictures: Path | None,
          page: Path | None, as_json: Path | None) -> None:  # fmt: skip
     """Compare the filters, OpenCV's forms of them, tuned classical smoothers and the bundled networks.
@@ -71,19 +76,21 @@ def main(folders: tuple[Path, ...], others: tuple[Path, ...], count: int, target
     networks = _split(models) if models else bundled_models()
     plans = [(target, *fixed_ways(target, networks)) for target in wanted]
     scored, tuning = spread(find_images(folders), count), find_images(others)
-    tuning_pieces = pieces(tuning, find_images(folders))
+    tuning_pieces = _noisy(pieces(tuning, find_images(folders)), noise)
+    images = _noisy([read_picture(path, SMALLEST) for path in scored], noise)
     header = describe() | {
         "other versions": f"opencv {opencv().__version__}, scikit-image {version('scikit-image')}, "
         f"numba {version('numba')}",
         "scored on": f"{len(scored)} photographs of {' and '.join(map(data_name, folders))}, spread evenly",
         "tuned on": f"{len(tuning)} pictures of {' and '.join(map(data_name, others))}, reduced, their centres of "
         f"{PIECE} pixels",
+        **({"noise": f"σ = {noise:g} levels on all of them"} if noise else {}),
         "command": command(),
     }
     comparisons = []
     for target, ways, left_out in plans:
         ways += tuned_ways(target, smoothers, tuning_pieces)
-        found = compare(target, ways, left_out, scored)
+        found = compare(target, ways, left_out, images)
         comparisons.append(found)
         click.echo(plain(found) + "\n")
     header["load after"] = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
@@ -141,10 +148,14 @@ def tuned_ways(target: Target, smoothers: Sequence[str], pictures: Sequence[Pict
     return ways
 
 
-def compare(target: Target, ways: Sequence[Way], left_out: list[str], paths: Sequence[Path]) -> Comparison:
+def _noisy(pictures: Sequence[Picture], level: float) -> list[Picture]:
+    return [with_noise(picture, level, seed) if level else picture for seed, picture in enumerate(pictures)]
+
+
+def compare(target: Target, ways: Sequence[Way], left_out: list[str], images: Sequence[Picture]) -> Comparison:
     """Every way measured on the pictures."""
-    pairs: list[Pair] = pairs_of(lambda p, s, b: load_pairs(p, [target.maker], smallest=s, progress=b),
-                                 f"targets of {target.title}", paths)  # fmt: skip
+    with bar(f"targets of {target.title}", len(images)) as advance:
+        pairs = list(zip(images, in_parallel(target.maker.target, images, advance), strict=True))
     with bar(f"scoring {target.title}", len(pairs)) as advance:
         rows = measure(ways, pairs, advance)
     with bar(f"memory for {target.title}", len(rows)) as advance:

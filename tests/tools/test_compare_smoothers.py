@@ -13,6 +13,8 @@ from compare.page import Comparison, markdown, plain, verdicts
 from compare.ways import Target, Way, fixed_ways
 from hypothesis import given
 from hypothesis import strategies as st
+from model_zoo.classical import beside_classical
+from model_zoo.scores import with_noise
 from PIL import Image
 
 from pnen_runtime.errors import UsageError
@@ -71,6 +73,27 @@ def test_every_way_to_every_target_is_measured(compare, pictures, tmp_path, row_
     for option in ("--plot", "--pictures"):
         with Image.open(files[option]) as picture:
             assert min(picture.size) > 300 and picture.convert("L").getextrema() != (255, 255)
+
+
+def test_with_noise_the_target_is_the_filter_of_the_noisy_picture_and_pages_show_it(compare, pictures, tmp_path):
+    kept = tmp_path / "comparison_noise.json"
+    words = "--only", "bilateral,guided", "--targets", "wmf", "--models", "wmf-fast", "--json", kept
+    result = compare(*words, "--noise", 6)
+    assert result.exit_code == 0, result.output
+    noisy = [with_noise(np.asarray(Image.open(path)), 6, seed) for seed, path in enumerate(sorted(pictures.iterdir()))]
+    rows = {row["name"]: row for row in json.loads(kept.read_text())["targets"][0]["rows"]}
+    assert rows["doing nothing"]["psnr"] == pytest.approx(np.mean([psnr(i, filter_image(i, "wmf", {})) for i in noisy]))
+    with_filter = compare(*words).output
+    assert f"{rows['doing nothing']['psnr']:.2f}" not in with_filter
+
+    kept.rename(tmp_path / "comparison.json")
+    compare(*words, "--noise", 6)
+    text = "\n".join(beside_classical("wmf-fast", tmp_path))
+    best = max(("bilateral", "guided"), key=lambda name: rows[name]["psnr"])
+    clean, of_noisy = [line for line in text.splitlines() if line.startswith("| 2 photographs")]
+    assert "| 50 | none |" in clean and "| 50 | σ = 6 levels |" in of_noisy and f"| {best}: " in of_noisy
+    assert f"| {rows['doing nothing']['psnr']:.2f} | **{rows['wmf-fast']['psnr']:.2f} in " in of_noisy
+    assert f"{rows['bilateral']['psnr']:.2f} in " in of_noisy and beside_classical("sd", tmp_path) == []
 
 
 def card_task(name):

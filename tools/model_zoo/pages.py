@@ -15,6 +15,7 @@ from pnen_train.data.filters import STRENGTH
 from pnen_train.models import count_parameters
 
 from . import restored, sections
+from .classical import beside_classical
 from .learnt import ends_of, maker_of
 from .sections import FILTERS, decibels, number, seconds, table, tile_of
 
@@ -85,7 +86,8 @@ def write_page(path: Path, model: Model) -> None:
     task = model.training["task"]
     does = f"imitates {FILTERS[task['filter']]}" if "filter" in task else restored.what_for(task)
     measured = (sections if "filter" in task else restored).measurements(model.name, model.training)
-    parts = [*about(model), *measured, *sections.training(model.name, model.checkpoint),
+    classical = beside_classical(model.name, path.parent) if "filter" in task else []
+    parts = [*about(model), *measured, *classical, *sections.training(model.name, model.checkpoint),
              *sections.tiles(model.training), *sections.failures(model.name, model.training),
              *sections.licence(model.training)]  # fmt: skip
     _put(path, (NEW_PAGE if "filter" in task else NEW_RESTORED).format(name=model.name, does=does), "\n\n".join(parts))
