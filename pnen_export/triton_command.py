@@ -1,4 +1,4 @@
-"""pnen-export --for triton FOLDER [MODEL...]"""
+"""pnen-export --for triton [MODEL...] FOLDER"""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Parts:
 
 
 @click.command(cls=Command)
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--variants", type=click.Choice(["all", "onnxruntime", "tensorrt"]), default="all", show_default=True)
 @click.option("--fp16", is_flag=True, help="Half precision for TensorRT.")
 @click.option("--instances", metavar="COUNT", type=click.IntRange(1, 64), default=1, show_default=True,
               help="Copies of each model that work at once, on each GPU or on the CPU.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Write models anew that are in FOLDER already.")
-def triton(folder: Path, models: tuple[str, ...], variants: str, fp16: bool, instances: int, overwrite: bool) -> None:
-    """Write a model repository for a Triton server: tritonserver --model-repository FOLDER.
+def triton(models: tuple[str, ...], folder: Path, variants: str, fp16: bool, instances: int, overwrite: bool) -> None:
+    """Write a model repository into FOLDER for a Triton server: tritonserver --model-repository FOLDER.
 
     MODEL is a checkpoint, an ONNX file or an engine that pnen-export wrote, or the name of a bundled model, by default
     all of these. Each becomes MODEL, which runs on ONNX Runtime wherever the server is, and MODEL_tensorrt, which needs
@@ -51,10 +51,13 @@ def triton(folder: Path, models: tuple[str, ...], variants: str, fp16: bool, ins
     it, which builds one when it is loaded. Use them by Smoother("triton+grpc://HOST:8001/MODEL").
     """
     wanted: list[Variant] = ["onnxruntime", "tensorrt"] if variants == "all" else [variants]  # type: ignore[list-item]
-    folder.mkdir(parents=True, exist_ok=True)
+    if str(folder) in bundled_models() and not folder.is_dir():
+        raise UsageError(f"expected the folder to write into as the last word, got the model {folder}; to write into a "
+                         f"folder of that name make it first")  # fmt: skip
     with tempfile.TemporaryDirectory() as work:
         for model in models or bundled_models():
             parts = found_parts(model, "tensorrt" in wanted, fp16, Path(work))
+            folder.mkdir(parents=True, exist_ok=True)
             for variant in wanted:
                 written = write_model(folder, parts, variant, instances, overwrite)
                 if written:

@@ -24,7 +24,7 @@ MODELS = ("l0-fast", "wmf-fast", "denoise", "enlarge2")
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     folder = tmp_path_factory.mktemp("repository")
-    done = CliRunner().invoke(main, ["--for", "triton", str(folder), *MODELS, "--variants", "onnxruntime"])
+    done = CliRunner().invoke(main, ["--for", "triton", *MODELS, str(folder), "--variants", "onnxruntime"])
     assert done.exit_code == 0, done.output
     return folder
 
@@ -194,7 +194,7 @@ except PnenError as error:
 def test_sizes_that_a_model_takes_bound_its_tiles(tmp_path):
     """The variant with TensorRT says them in its card; the stand-in runs its ONNX file."""
     source = toy(tmp_path / "toy.onnx", adjustable=True)
-    done = CliRunner().invoke(main, ["--for", "triton", str(tmp_path / "models"), str(source)])
+    done = CliRunner().invoke(main, ["--for", "triton", str(source), str(tmp_path / "models")])
     assert done.exit_code == 0, done.output
     with serving(tmp_path / "models", "grpc") as (url, _, _), Smoother(f"{url}/toy_tensorrt", tile=64) as there:
         assert there.plan(100, 100).tile == 32

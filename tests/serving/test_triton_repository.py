@@ -22,8 +22,8 @@ from pnen_train.checkpoint import BUNDLED
 from .stand_in import toy, toy_engine
 
 
-def run(*words):
-    return CliRunner().invoke(main, ["--for", "triton", *map(str, words)])
+def run(folder, *words):
+    return CliRunner().invoke(main, ["--for", "triton", *map(str, words), str(folder)])
 
 
 def read(folder):
@@ -154,6 +154,17 @@ def test_what_is_there_is_not_overwritten_unasked(tmp_path):
     assert check(tmp_path / "models" / "toy")[1].strength
 
 
+@pytest.mark.parametrize(("words", "told"), [
+    (["l0"], "expected the folder to write into as the last word, got the model l0; to write into a folder of that name make it first"),
+    (["models", "l0", "wmf"], "expected the folder to write into as the last word, got the model wmf"),
+    (["models", "l0", "here"], "no model 'models'"),
+])  # fmt: skip
+def test_the_folder_is_the_last_word(words, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["--for", "triton", *words])
+    assert done.exit_code == 2 and told in done.stderr and not list(tmp_path.iterdir()), done.output
+
+
 @pytest.mark.parametrize("words", [["--for", "mars", "l0"], ["--for"], ["--for=", "l0"], ["l0", "--for", "--fp16"]])
 def test_another_destination_is_wrong_usage(words):
     done = CliRunner().invoke(main, words)
@@ -166,7 +177,7 @@ def test_another_destination_is_wrong_usage(words):
 
 def test_it_may_be_said_with_an_equals_sign_and_last(tmp_path):
     source = toy(tmp_path / "toy.onnx")
-    done = CliRunner().invoke(main, [str(tmp_path / "models"), str(source), "--for=triton"])
+    done = CliRunner().invoke(main, [str(source), str(tmp_path / "models"), "--for=triton"])
     assert done.exit_code == 0, done.output
     assert "MODEL is a checkpoint" in CliRunner().invoke(main, ["--for", "triton", "--help"]).stdout.replace(
         "\n  ", " "
