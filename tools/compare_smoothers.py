@@ -45,6 +45,8 @@ STRENGTHS = "0.002,0.02,0.2"  # the least, the usual and the most of `l0`
               "classical smoothers on; repeatable.")  # fmt: skip
 @click.option("--images", "count", metavar="NUMBER", type=click.IntRange(min=1), default=20, show_default=True,
               help="Score so many, spread evenly.")  # fmt: skip
+@click.option("--tune-images", "few", metavar="NUMBER", type=click.IntRange(min=1), default=8, show_default=True,
+              help="Tune on so many, spread evenly.")  # fmt: skip
 @click.option("--targets", metavar="FILTER,...", default=",".join(FILTERS), show_default=True)
 @click.option("--strengths", metavar="NUMBER,...", default=STRENGTHS, show_default=True, help="Of L0; the others have "
               "their default.")  # fmt: skip
@@ -58,8 +60,8 @@ STRENGTHS = "0.002,0.02,0.2"  # the least, the usual and the most of `l0`
 @click.option("--pictures", metavar="FILE.jpg", type=OUTPUT, help="Draw a detail of a photograph by each way.")
 @click.option("--write", "page", metavar="FILE.md", type=OUTPUT, help="Write the page.")
 @click.option("--json", "as_json", metavar="FILE", type=OUTPUT, help="Write all figures.")
-def main(folders: tuple[Path, ...], others: tuple[Path, ...], count: int, targets: str, strengths: str, noise: float,
-         only: str | None, slow: bool, models: str | None, plot: Path | None, pictures: Path | None,
+def main(folders: tuple[Path, ...], others: tuple[Path, ...], count: int, few: int, targets: str, strengths: str,
+         noise: float, only: str | None, slow: bool, models: str | None, plot: Path | None, pictures: Path | None,
          page: Path | None, as_json: Path | None) -> None:  # fmt: skip
     """Compare the filters, OpenCV's forms of them, tuned classical smoothers and the bundled networks.
 
@@ -75,7 +77,7 @@ def main(folders: tuple[Path, ...], others: tuple[Path, ...], count: int, target
     wanted, smoothers = read_targets(targets, strengths), read_smoothers(only, slow)
     networks = _split(models) if models else bundled_models()
     plans = [(target, *fixed_ways(target, networks)) for target in wanted]
-    scored, tuning = spread(find_images(folders), count), find_images(others)
+    scored, tuning = (spread(find_images(paths), most) for paths, most in ((folders, count), (others, few)))
     tuning_pieces = _noisy(pieces(tuning, find_images(folders)), noise)
     images = _noisy([read_picture(path, SMALLEST) for path in scored], noise)
     header = describe() | {

@@ -155,7 +155,8 @@ def test_what_is_there_is_not_overwritten_unasked(tmp_path):
 
 
 @pytest.mark.parametrize(("words", "told"), [
-    (["l0"], "expected the folder to write into as the last word, got the model l0; to write into a folder of that name make it first"),
+    (["l0"], "expected the folder to write into as the last word, got the model l0; to write into a folder of that "
+             "name make it first"),
     (["models", "l0", "wmf"], "expected the folder to write into as the last word, got the model wmf"),
     (["models", "l0", "here"], "no model 'models'"),
 ])  # fmt: skip
