@@ -10,8 +10,7 @@ import click
 import numpy as np
 from click.shell_completion import CompletionItem
 
-from .backends import BACKENDS, check_backend
-from .backends.providers import PROVIDERS
+from .backends.options import backend_options
 from .card import Card
 from .commands import say
 from .errors import ImageError, PnenError, UsageError
@@ -54,25 +53,6 @@ def parse_strength(_ctx: click.Context, _option: click.Parameter, text: str | No
         raise click.BadParameter(f'expected a number, or "auto" with a denoiser, got {text!r}') from None
 
 
-def parse_backend(_ctx: click.Context, _option: click.Parameter, name: str) -> str:
-    """`--backend`."""
-    check_backend(name)
-    return name
-
-
-def parse_options(_ctx: click.Context, _option: click.Parameter, words: tuple[str, ...]) -> dict[str, str]:
-    """`--provider-option`."""
-    for word in words:
-        if not word.partition("=")[0] or "=" not in word:
-            raise click.BadParameter(f"expected KEY=VALUE, as device_type=GPU, got {word!r}")
-    return {key: value for key, _, value in (word.partition("=") for word in words)}
-
-
-def complete_backend(ctx: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
-    """For shells: names of backends."""
-    return [CompletionItem(name) for name in ("auto", *BACKENDS, *PROVIDERS) if name.startswith(begun)]
-
-
 def complete_model(ctx: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
     """For shells: names of bundled models, and files."""
     names = [CompletionItem(name) for name in bundled_models() if name.startswith(begun)]
@@ -111,11 +91,7 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
               "the picture, and so many times what smoothing would take away.")  # fmt: skip
 @click.option("--repeat", metavar="TIMES", type=click.IntRange(1, 100), default=1, show_default=True,
               help="Smooth the result again, so many times in all.")  # fmt: skip
-@click.option("--backend", metavar="NAME", default="auto", show_default=True, callback=parse_backend,
-              shell_complete=complete_backend, help=f"What runs the model: auto, {', '.join((*BACKENDS, *PROVIDERS))}, "
-              "or any provider of ONNX Runtime by its own name.")  # fmt: skip
-@click.option("--provider-option", "provider_options", metavar="KEY=VALUE", multiple=True, callback=parse_options,
-              help="Of a provider, in its own words: device_type=GPU; repeatable.")  # fmt: skip
+@backend_options
 @click.option("--threads", metavar="THREADS", type=click.IntRange(min=1), help="CPU threads.  [default: all]")
 @click.option(
     "--memory",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..backends import BACKENDS
+from ..backends.options import backend_options
 from ..backends.triton import PREFIX, Address
 from ..card import Card
 from ..commands import Command, say
@@ -38,7 +38,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
               help="Of one picture in all its frames, and of an enlarged one.")  # fmt: skip
 @click.option("--timeout", "seconds", metavar="SECONDS", type=click.FloatRange(min=0.1), default=60, show_default=True,
               help="To send a picture; again until its result is there; again to take it.")  # fmt: skip
-@click.option("--backend", type=click.Choice(["auto", *BACKENDS]), default="auto", show_default=True)
+@backend_options
 @click.option("--threads", metavar="THREADS", type=click.IntRange(min=1), help="CPU threads.  [default: all]")
 @click.option("--memory", metavar="MB", type=click.IntRange(min=1), default=MEMORY_MB, show_default=True,
               help="That one tile may take.")  # fmt: skip
@@ -66,6 +66,7 @@ def serve(models: tuple[str, ...], host: str, port: int, workers: int, waiting: 
                     "encryption; put a proxy that knows them before it", host)  # fmt: skip
     places = Places(files, workers, waiting, megapixels * 1_000_000, **settings)
     try:
+        places.model(next(iter(files)))  # what cannot run here is told now, not to every client
         with listen(host, port) as opened:
             server = make_server(Service(cards, places, megabytes * 1_000_000, seconds).application(), seconds)
             shown = f"[{host}]" if ":" in host else host

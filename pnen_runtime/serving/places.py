@@ -95,7 +95,7 @@ class Places:
         with self._lock:
             self.running += 1
         try:
-            runs = self._model(wanted.model)
+            runs = self.model(wanted.model)
             most = self.most // getattr(runs, "scale", 1) ** 2
             made = smoothed(runs, data, wanted.kind, wanted.settings, wanted.saved, go_on, most)
         finally:
@@ -105,7 +105,8 @@ class Places:
         self._pace += 0.1 * (seconds - self._pace)
         return made, notes, seconds
 
-    def _model(self, name: str) -> Smoother | Upscaler:
+    def model(self, name: str) -> Smoother | Upscaler:
+        """That model, opened; the errors of `Smoother` where it does not open here."""
         with self._opening[name]:
             if name not in self.open:
                 smoother = Smoother(self._names[name], **self.settings)

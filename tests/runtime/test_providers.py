@@ -14,8 +14,9 @@ from PIL import Image
 
 from pnen_runtime import BackendMissing, EngineError, PnenError, Smoother, Upscaler, UsageError, doctor
 from pnen_runtime.backends import open_backend
+from pnen_runtime.backends.options import complete_backend
 from pnen_runtime.backends.providers import PROVIDERS
-from pnen_runtime.cli import complete_backend, smooth
+from pnen_runtime.cli import smooth
 from pnen_runtime.errors import ParityError
 from pnen_runtime.models import bundled_models, find_model
 

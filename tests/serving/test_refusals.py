@@ -1,10 +1,16 @@
 """What cannot be is refused in one line of JSON, and costs nothing but itself."""
 
+import contextlib
 import socket
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
+
+from pnen_runtime.errors import BackendMissing
+from pnen_runtime.models import find_model
+from pnen_runtime.serving.command import serve
 
 from .conftest import file_of, noise, service
 
@@ -140,3 +146,28 @@ def test_a_model_that_breaks_is_one_line_and_the_next_goes_on(monkeypatch):
             monkeypatch.setattr(places, "smoothed", right)
             assert client.ask("/smooth", PICTURE)[0] == 200
             assert client.count(f'pnen_answers_total{{model="l0-fast",status="{status}"}}') == 1
+
+
+@pytest.mark.parametrize(("words", "code", "told"), [
+    (["--backend", "onnxruntime-cuda"], 4, "install it"),
+    (["--backend", "onnxruntime-openvino"], 4, "install it"),
+    (["--backend", "tensorrt"], 2, "is no engine, which tensorrt needs"),
+    (["--backend", "onnxruntime-openvino", "--provider-option", "GPU"], 2, "expected KEY=VALUE"),
+    (["--provider-option", "device_type=GPU"], 2, "provider options with one of"),
+])  # fmt: skip
+def test_a_backend_that_does_not_run_here_is_told_before_it_listens(words, code, told, monkeypatch):
+    if "install" in told and has(words[1]):
+        pytest.skip(f"{words[1]} runs here")
+    monkeypatch.setattr("pnen_runtime.serving.connection.listen", lambda *_: pytest.fail("it listens"))
+    done = CliRunner().invoke(serve, ["--model", "l0-fast", "--port", "0", *words])
+    assert done.exit_code == code and told in done.stderr, done.output
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def has(backend):
+    from pnen_runtime.backends import open_backend
+
+    with contextlib.suppress(BackendMissing):
+        open_backend(find_model("l0-fast"), backend).close()
+        return True
+    return False
