@@ -17,6 +17,7 @@ SIDE = 512  # pixels; photographs are reduced to it, which doubles the detail of
 SMALL = (
     256  # pixels a side of noisy and drawn pictures: as many crops come from them, at a quarter of the filter's time
 )
+LEAST = 112  # pixels a side, which the crops of the bundled recipes have
 ONE_NAME = "their training pictures would have one name"
 NOISE = (2.0, 14.0)  # σ in 8-bit levels
 
@@ -47,8 +48,12 @@ def training_pictures(
 
 
 def reduced(picture: NDArray[np.uint8], further: int = 0) -> NDArray[np.uint8]:
-    """Made smaller by a whole factor, so that no side is much over `SIDE` pixels, or by a factor that is higher."""
+    """Made smaller by a whole factor, so that no side is much over `SIDE` pixels, or by a factor that is higher.
+
+    By no factor that leaves a side of under `LEAST` pixels, if it had more.
+    """
     factor = max(1, round(max(picture.shape[:2]) / SIDE)) + further
+    factor = max(1, min(factor, min(picture.shape[:2]) // LEAST))
     return np.asarray(Image.fromarray(picture).reduce(factor))
 
 

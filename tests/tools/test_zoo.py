@@ -50,10 +50,10 @@ def change(folder, **record):
 
 @pytest.fixture
 def held_out(tmp_path):
-    """A folder with one detail, 600 pixels wide: it is reduced to 300 x 60."""
+    """A folder with one detail, 800 pixels wide: it is reduced to 400x120."""
     folder = tmp_path / "free" / "holdout"
     folder.mkdir(parents=True)
-    chelsea = np.tile(data.chelsea()[60:180, :400], (1, 2, 1))
+    chelsea = np.tile(data.chelsea()[20:260, :400], (1, 2, 1))
     Image.fromarray(chelsea).save(folder / "chelsea.png")
     return folder
 
@@ -226,8 +226,8 @@ def test_a_run_that_went_before_is_told_and_repeated(run, trained, small, tmp_pa
     first = trained("first", **small, scales=[], grid=2, equivariant=True)
     second = trained("second", **small, scales=[], grid=2, equivariant=True, seed=1)
     sha = load_checkpoint(first / "last.pt").sha256()
-    change(first, recipe=asdict(read_recipe("pnen-l0-small", ["optimiser.steps=9"])))
-    change(second, recipe=asdict(read_recipe("pnen-l0-small", ["optimiser.steps=7"])),
+    change(first, recipe=asdict(read_recipe("pnen-l0-small", ["optimiser.steps=9"])), images=MADE + 2 * 83)
+    change(second, images=MADE, recipe=asdict(read_recipe("pnen-l0-small", ["optimiser.steps=7"])),
            start={"weights": str(first / "last.pt"), "sha256": sha})  # fmt: skip
     sha = load_checkpoint(second / "last.pt").sha256()
     change(run, start={"weights": str(second / "last.pt"), "sha256": sha})
@@ -235,6 +235,9 @@ def test_a_run_that_went_before_is_told_and_repeated(run, trained, small, tmp_pa
     assert record["recipe"]["optimiser"]["start"] == record["start"]["weights"] == "runs/second/best.pt"
     before, between, last = record["reproduce"][-3:]
     assert "--set optimiser.steps=9" in before and before.endswith("--out runs/first")
+    assert record["reproduce"][:2] == ["pnen-train pictures free/train Kodak24 pictures_in_3 --sizes 3",
+                                       "pnen-train pictures free/train Kodak24 pictures --sizes 1"]  # fmt: skip
+    assert "pnen-l0-small pictures_in_3 " in before and "pnen-l0-small pictures " in last
     assert "--set optimiser.start=runs/first/best.pt" in between and between.endswith("--out runs/second")
     assert "--set optimiser.steps=6" in last and "--set optimiser.start=runs/second/best.pt" in last
     refuse_paths(record, "run")

@@ -67,6 +67,8 @@ def test_pictures_that_are_not_free_and_other_numbers_of_them_are_refused():
     assert kodak == "24 photographs free for any use (Kodak24), 8 noisy pieces of them, 8 drawn pictures"
     twice = trained_on({**learnt, **every, "images": 64}, ["Kodak24"])
     assert twice.startswith("24 photographs free for any use (Kodak24), each in two sizes, 8 noisy pieces of them")
+    thrice = trained_on({**learnt, **every, "images": 88}, ["Kodak24"])
+    assert thrice.startswith("24 photographs free for any use (Kodak24), each in three sizes, 8 noisy pieces of them")
     clean = trained_on({"task": {"scale": 2}, **every, "images": 48}, ["Kodak24"])
     assert clean == "24 photographs free for any use (Kodak24), each in two sizes"
     for folders in (["BSDS500/train"], ["free/train", "mine"]):

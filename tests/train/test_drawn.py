@@ -38,6 +38,9 @@ def test_photographs_are_reduced_by_whole_factors():
     assert reduced(np.zeros((1024, 683, 3), np.uint8)).shape == (512, 342, 3)
     assert reduced(np.zeros((1024, 683, 3), np.uint8), 1).shape == (342, 228, 3)
     assert reduced(np.zeros((481, 321, 3), np.uint8)).shape == (481, 321, 3)
+    assert reduced(np.zeros((330, 768, 3), np.uint8), 1).shape == (165, 384, 3)
+    assert reduced(np.zeros((330, 768, 3), np.uint8), 2).shape == (165, 384, 3)  # a third would have 110 pixels a side
+    assert reduced(np.zeros((60, 90, 3), np.uint8), 2).shape == (60, 90, 3)
 
 
 def test_the_command_makes_a_folder_to_train_on(photo, tmp_path):

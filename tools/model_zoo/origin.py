@@ -20,6 +20,7 @@ from .recipes import command
 FREE = {"free/train": (59, "CC0 and Unsplash licence"), "Kodak24": (24, "")}
 LICENCES = {"CC0-1.0": "any use, no attribution needed", "Apache-2.0": "any use, the notice is kept"}
 PUBLISHED = "the full-size PNEN on other photographs (Zhu et al. 2020, Table 1)"
+SIZES, USUAL = {1: "", 2: ", each in two sizes", 3: ", each in three sizes"}, 2  # of `pnen-train pictures`
 ORDINALS = ("first", "second", "third")  # folders of trainings that went before, in runs
 ABSOLUTE = re.compile(r"""(?:^|[\s"'=(,:])(~?/\w|[A-Za-z]:[\\/])""")  # a path that begins somewhere in a text
 
@@ -43,13 +44,7 @@ def origin(run: TrainedRun, given: Given) -> dict[str, Any]:
     before = _name_the_start(training, run.name)
     training["licence"] = f"{given.licence}: {LICENCES[given.licence]}"
     training["trained_on"] = trained_on(training, given.trained_on.split())
-    sizes, _ = sizes_and_pictures(training, given.trained_on.split())
-    options = f"{' --sizes 1' * (sizes == 1)}{'' if 'filter' in training['task'] else ' --clean'}"
-    training["reproduce"] = [f"pnen-train pictures {given.trained_on} pictures{options}",
-                             f"pnen-train pictures {given.choose_on} holdout --sizes 1 --clean",
-                             *(f"{command(recipe, 'pictures', 'holdout')} --out runs/{ordinal}"
-                               for recipe, ordinal in zip(before, ORDINALS, strict=False)),
-                             command(training["recipe"], "pictures", "holdout")]  # fmt: skip
+    training["reproduce"] = reproduce(training, before, given)
     reached = TABLE1.figures.get(("PNEN", training["task"].get("filter", "").upper()))
     if reached:
         training["published"] = {"psnr": reached[0], "ssim": reached[1], "of": PUBLISHED}
@@ -61,6 +56,20 @@ def origin(run: TrainedRun, given: Given) -> dict[str, Any]:
     return training
 
 
+def reproduce(training: Mapping[str, Any], before: list[dict[str, Any]], given: Given) -> list[str]:
+    """The commands that make the pictures and repeat the training, after those that went before it."""
+    names = given.trained_on.split()
+    sizes = [sizes_and_pictures(record, names)[0] for record in (*before, training)]
+    folders = {size: "pictures" if size == sizes[-1] else f"pictures_in_{size}" for size in sizes}
+    clean = "" if "filter" in training["task"] else " --clean"
+    return [*(f"pnen-train pictures {given.trained_on} {folder}{f' --sizes {size}' * (size != USUAL)}{clean}"
+              for size, folder in folders.items()),
+            f"pnen-train pictures {given.choose_on} holdout --sizes 1 --clean",
+            *(f"{command(record['recipe'], folders[size], 'holdout')} --out runs/{ordinal}"
+              for record, size, ordinal in zip(before, sizes, ORDINALS, strict=False)),
+            command(training["recipe"], folders[sizes[-1]], "holdout")]  # fmt: skip
+
+
 def trained_on(training: Mapping[str, Any], folders: list[str]) -> str:
     """How many pictures of which kind the network saw, in words, from what `pnen-train pictures` makes of FREE ones."""
     sizes, made = sizes_and_pictures(training, folders)
@@ -70,27 +79,32 @@ def trained_on(training: Mapping[str, Any], folders: list[str]) -> str:
         raise UsageError(f"expected a training on {min(part, made) or made} pictures, as `pnen-train pictures` makes "
                          f"of {' and '.join(folders)}, got one on {used}")  # fmt: skip
     sources = "; ".join(": ".join(filter(None, (folder, FREE[folder][1]))) for folder in folders)
-    kinds = f"{count} photographs free for any use ({sources}){', each in two sizes' if sizes == 2 else ''}"
+    kinds = f"{count} photographs free for any use ({sources}){SIZES[sizes]}"
     if "filter" in training["task"]:
         kinds += f", {-(-count // 3)} noisy pieces of them, {count // 3} drawn pictures"
     return kinds if used == made else f"{used} of {made} pictures, spread evenly: {kinds}"
 
 
 def sizes_and_pictures(training: Mapping[str, Any], folders: list[str]) -> tuple[int, int]:
-    """In how many sizes each photograph came, one or two, and how many pictures were made in all."""
+    """In how many sizes each photograph came, and how many pictures were made in all: two where neither can be told."""
     if others := [folder for folder in folders if folder not in FREE]:
         raise UsageError(f"expected photographs free for any use ({', '.join(FREE)}), got {' '.join(others)}")
     count = sum(FREE[folder][0] for folder in folders)
     once = count + (-(-count // 3) + count // 3 if "filter" in training["task"] else 0)
-    sizes = 1 if training["images"] == once else 2
-    return sizes, once + (sizes - 1) * count
+    made = {sizes: once + (sizes - 1) * count for sizes in SIZES}
+    part = training["recipe"]["data"].get("images", 0)
+    found = [
+        sizes for sizes, all_of_them in made.items() if training["images"] == (min(part, all_of_them) or all_of_them)
+    ]
+    sizes = found[0] if len(found) == 1 else USUAL
+    return sizes, made[sizes]
 
 
 def _name_the_start(training: dict[str, Any], where: str) -> list[dict[str, Any]]:
     """Weights that the training began with get the name of the bundled model that has them.
 
     Those of other trainings, whose checkpoints are still there, get names of ORDINALS, and what is known of them comes
-    into the record; their recipes are returned, the earliest first. UsageError for weights that nobody can make again.
+    into the record; their records are returned, the earliest first. UsageError for weights that nobody can make again.
     """
     start = training.get("start")
     if start is None:
@@ -113,7 +127,7 @@ def _name_the_start(training: dict[str, Any], where: str) -> list[dict[str, Any]
     start |= {key: before[key] for key in ("images", "pnen", "start") if key in before} | {"step": found.step}
     seconds = TrainedRun.of(str(file)).seconds
     start |= {} if seconds is None else {"seconds": seconds}
-    return [*earlier, before["recipe"]]
+    return [*earlier, before]
 
 
 def refuse_paths(record: Any, where: str) -> None:
