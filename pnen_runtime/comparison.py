@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .metadata import to_srgb
+from .samples import rounded
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -28,9 +27,8 @@ def side_by_side(before: PIL.Image.Image, after: PIL.Image.Image) -> PIL.Image.I
 def _in_colour(image: PIL.Image.Image) -> PIL.Image.Image:
     from PIL import Image
 
-    if image.mode[0] in "IF":  # `convert` would cut off at 255
-        full = 1 if image.mode == "F" else 65535
-        image = Image.fromarray(np.rint(np.clip(np.asarray(image) / full, 0, 1) * 255).astype(np.uint8))
+    if image.mode[0] in "IF":
+        image = rounded(image)
     elif image.mode in ("RGB", "RGBA", "L", "LA", "CMYK") and image.info.get("icc_profile"):
         image = to_srgb(image)
     found: Image.Image = image.convert("RGBA")

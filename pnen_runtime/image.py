@@ -114,7 +114,7 @@ def _check_array(array: np.ndarray, minimum_side: int) -> None:
     if dtype.kind == "f":
         low, high = float(array.min()), float(array.max())  # either is NaN if one value is
         if not (low >= -SLACK and high <= 1 + SLACK):
-            hint = "divide by 255 if it is an 8-bit picture" if high > 1 + SLACK else "clip or repair it first"
+            hint = "divide by 255 if it is an 8-bit picture" if 1 + SLACK < high <= 255 else "scale or repair it first"
             raise ImageError(f"expected {dtype} values in [0, 1], got {low:g} to {high:g}; {hint}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import numpy as np
 from .alpha import frames_seen
 from .comparison import side_by_side
 from .deep import DeepPicture, encode_deep
-from .encode import check_format, encode
+from .encode import Format, check_format, encode
 from .errors import ImageError
 from .files import write_bytes
 from .image import result_mode, take_apart, write_image
@@ -23,6 +24,7 @@ from .jobs import STANDARD
 from .memory import peak_bytes_so_far
 from .metadata import strip
 from .photo import read_frames
+from .samples import rounded
 from .saving import Saved
 from .smoother import Smoother
 from .strength import estimated
@@ -35,6 +37,7 @@ from .video_file import is_video
 if TYPE_CHECKING:
     import PIL.Image
 
+log = logging.getLogger("pnen")
 NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what will fail for every other picture too
 
 
@@ -113,11 +116,29 @@ def smoothed(
 
         return Made(data, width, height, 1, estimate, depth, pair)
     floats = deep is not None and deep.pixels.dtype == np.float32  # of which Pillow knows nothing
-    images = [deep.rounded()] if deep and floats else read_frames(source, check_format(kind).name, most)
+    if deep and floats:
+        take_apart(deep.pixels, minimum_side=1)  # refuses what is beyond black and white, which would be cut off
+        images = [deep.rounded()]
+    else:
+        images = read_frames(source, check_format(kind).name, most)
+    images = [_held_by(check_format(kind), frame, source) for frame in images]
     results, estimate = _smooth_frames(smoother, kind, images, wanted, progress)
     first, *more = [strip(frame) for frame in results] if saved.strip else results
     file = encode(kind, first, saved.quality_of(kind), more)
     return Made(file, *first.size, len(results), estimate, "8 bits", lambda: (images[0], results[0]))
+
+
+def _held_by(found: Format, image: PIL.Image.Image, source: Path | bytes) -> PIL.Image.Image:
+    """Grey of 16 bits and floats as the format holds it, which the log says; other pictures as they are."""
+    if image.mode[0] not in "IF":
+        return image
+    take_apart(image, minimum_side=1)  # refuses values beyond black and white, which would be cut off
+    if result_mode(image) in found.modes:
+        return image
+    bits = 16 if "I;16" in found.modes else 8
+    name = "the picture" if isinstance(source, bytes) else source
+    log.warning("%s: rounded to %d bits; .tif keeps all of it", name, bits)
+    return rounded(image, 2**bits - 1)
 
 
 def _smooth_frames(

@@ -7,19 +7,20 @@ import io
 import logging
 import os
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from .bare import bare_files, ends_in, tiff_is_cut
-from .deep import check_pixels, libvips, write_deep
+from .deep import check_pixels, libvips, unknown_samples, write_deep
 from .encode import FORMATS, encode
 from .errors import ImageError, TooLarge
 from .files import write_bytes
 from .install import pip_install
 from .metadata import gather
+from .samples import black_at_zero, check_signs, cut_to_8_bits
 from .video_file import is_video
 
 if TYPE_CHECKING:
@@ -83,6 +84,11 @@ def _bytes_of(source: Any) -> bytes:
     return data
 
 
+def _opened(source: Any) -> AbstractContextManager[Any]:
+    """A file that is open; what Pillow opens itself it may map into memory, and grey that lies on its side wrongly."""
+    return open(source, "rb") if isinstance(source, (str, os.PathLike)) else nullcontext(source)
+
+
 def _frames(path: Path, source: Any, kind: str | None, most: int | None) -> list[PIL.Image.Image]:
     from PIL import Image, UnidentifiedImageError
 
@@ -90,8 +96,12 @@ def _frames(path: Path, source: Any, kind: str | None, most: int | None) -> list
     if path.suffix.lower() in READ_ONLY:
         register_heif()
     try:
-        with Image.open(source, formats=[name for name in OPENED if name in Image.OPEN]) as image:
+        with (
+            _opened(source) as file,
+            Image.open(file, formats=[name for name in OPENED if name in Image.OPEN]) as image,
+        ):
             count = _count(image)
+            check_signs(image)
             if image.format == "TIFF" and tiff_is_cut(image.fp):
                 raise ImageError(f"{path}: the image cannot be read: it is cut off, and pages behind it are missing")
             if image.format == "GIF" and not ends_in(image.fp, b";"):
@@ -100,18 +110,13 @@ def _frames(path: Path, source: Any, kind: str | None, most: int | None) -> list
                 log.warning("%s: only the first of %d frames is taken", path, count)
                 count = 1
             check_pixels(path, image.width, image.height, count, most)
-            if image.mode.startswith("RGB") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+            if cut_to_8_bits(image):
                 without = "" if libvips() else f" with libvips ({pip_install('deep')})"
-                log.warning("%s: 16-bit colour is read as 8 bits; pnen-smooth keeps it from file to file in .png and "
-                            ".tif%s, as arrays do in programs", path, without)  # fmt: skip
+                log.warning("%s: colour of more than 8 bits is read as 8 bits; pnen-smooth keeps 16 bits of RGB from "
+                            ".png or .tif to .png or .tif%s, as arrays do in programs", path, without)  # fmt: skip
             return [_frame(path, image, number) for number in range(count)]
     except UnidentifiedImageError:
-        heif = path.suffix.lower() in READ_ONLY and "HEIF" not in Image.OPEN
-        hint = "; to read it: pip install pillow-heif" if heif else ""
-        if path.suffix.lower() in (".tif", ".tiff"):
-            hint = "; floats in colour are read by pnen-smooth" + ("" if libvips() else f" with {pip_install('deep')}")
-        hint = "; videos go through pnen-smooth and pnen_runtime.video.smooth_video" if is_video(path) else hint
-        raise ImageError(f"{path}: expected an image, got something else or a broken header{hint}") from None
+        raise _unidentified(path, _bytes_of(source)) from None
     except Image.DecompressionBombError as error:
         hint = "make it smaller" if most else "set PIL.Image.MAX_IMAGE_PIXELS = None to take it all the same"
         raise TooLarge(f"{path}: {str(error).rstrip('.')}; {hint}") from error
@@ -122,6 +127,25 @@ def _frames(path: Path, source: Any, kind: str | None, most: int | None) -> list
         if told not in (None, errno.EINVAL):  # which is a place in the file that cannot be, as broken data say
             raise
         raise ImageError(f"{path}: the image cannot be read: {error or type(error).__name__}") from error
+
+
+def _unidentified(path: Path, data: bytes) -> ImageError:
+    """What is wrong with a file in which Pillow knows no format."""
+    from PIL import Image
+
+    if not data:
+        return ImageError(f"{path}: expected an image, got an empty file")
+    if found := unknown_samples(data):
+        return ImageError(
+            f"{path}: expected 8 or 16 bits, or floats, in 1 to 4 channels, got {found}; convert it first"
+        )
+    heif = path.suffix.lower() in READ_ONLY and "HEIF" not in Image.OPEN
+    hint = "; to read it: pip install pillow-heif" if heif else ""
+    if path.suffix.lower() in (".tif", ".tiff"):
+        hint = "; of floats those of 32 bits are read, in colour by pnen-smooth"
+        hint += "" if libvips() else f" with {pip_install('deep')}"
+    hint = "; videos go through pnen-smooth and pnen_runtime.video.smooth_video" if is_video(path) else hint
+    return ImageError(f"{path}: expected an image, got something else or a broken header{hint}")
 
 
 def register_heif() -> None:
@@ -156,7 +180,7 @@ def _frame(path: Path, image: PIL.Image.Image, number: int) -> PIL.Image.Image:
     if number:
         image.seek(number)
     image.load()
-    upright = _upright(path, image)
+    upright = black_at_zero(_upright(path, image), image)
     gather(image, upright.info)
     return upright
 

@@ -106,7 +106,7 @@ def test_values_are_clipped_and_rounded_to_the_nearest_level(value):
         (np.zeros((20, 20, 3), bool), "got bool"),
         (np.zeros((20, 20, 3), complex), "got complex128"),
         (np.full((20, 20, 3), 200.0, np.float32), "divide by 255"),
-        (np.full((20, 20, 3), -0.2, np.float32), "clip or repair"),
+        (np.full((20, 20, 3), -0.2, np.float32), "scale or repair"),
         (np.full((20, 20, 3), np.nan, np.float32), "got nan"),
         (np.full((20, 20, 3), np.inf, np.float16), "got inf"),
         ([[0]], "got builtins.list"),

@@ -56,6 +56,7 @@ ODD = {
     "no resolution.tif": no_dots,
     "no resolution.jpg": no_dots,
     "fax.tif": lambda path: GOOD.convert("1").save(path, "TIFF", compression="group4"),
+    "deep.webp": lambda path: Image.new("I;16", GOOD.size).save(path, "PNG"),
     f"{'n' * 246}.png": lambda path: GOOD.save(path, "PNG"),
     "red \x1b[31m.png": lambda path: GOOD.save(path, "PNG"),
     os.fsdecode(b"not utf-8 \xff.png"): lambda path: GOOD.save(path, "PNG"),
@@ -68,7 +69,6 @@ BAD = {
     "long.gif": lambda path: Image.new("L", (16, 65536)).save(path, "PNG"),
     "long.tga": lambda path: Image.new("L", (16, 65536)).save(path, "PNG"),
     "long.avif": lambda path: Image.new("L", (16, 32769)).save(path, "PNG"),
-    "deep.webp": lambda path: Image.new("I;16", (20, 20)).save(path, "PNG"),
     "alpha.bmp": lambda path: Image.new("RGBA", (20, 20)).save(path, "PNG"),
 }
 

@@ -1,0 +1,76 @@
+"""How samples are stored, where Pillow takes them for something else: deeper than 8 bits, signed, white at zero."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import ImageError
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+PHOTOMETRIC, SAMPLE_FORMAT = 262, 339  # tags of a TIFF
+WHITE_IS_ZERO, SIGNED = 0, 2  # and their values
+SIZ, DEPTH = b"\xff\x4f\xff\x51", 42  # how the codestream of a JPEG 2000 begins, and where the first depth is
+AV1, HIGH_DEPTH = b"av1C", 0x40  # the box with the settings of an AVIF, and its flag for 10 or 12 bits
+HEAD = 65536  # bytes in which those are
+
+
+def cut_to_8_bits(image: PIL.Image.Image) -> bool:
+    """Whether an image in colour, not decoded yet, has more bits than Pillow takes of it."""
+    if image.mode not in ("RGB", "RGBA", "RGBX", "CMYK"):
+        return False
+    head = _head(image.fp)  # type: ignore[attr-defined]
+    if image.format == "JPEG2000":
+        place = head.find(SIZ) + DEPTH
+        return head.find(SIZ) >= 0 and len(head) > place and (head[place] & 0x7F) + 1 > 8
+    if image.format == "AVIF":
+        place = head.find(AV1) + 6
+        return head.find(AV1) >= 0 and len(head) > place and bool(head[place] & HIGH_DEPTH)
+    settings = [tile[3] for tile in getattr(image, "tile", ())]
+    if image.format == "PPM":
+        return any(isinstance(one, tuple) and isinstance(one[-1], int) and one[-1] > 255 for one in settings)
+    return any(";16" in str(one) for one in settings)
+
+
+def _head(file: Any) -> bytes:
+    here = file.tell()
+    file.seek(0)
+    head: bytes = file.read(HEAD)
+    file.seek(here)
+    return head
+
+
+def check_signs(image: PIL.Image.Image) -> None:
+    """ImageError for a TIFF of signed bytes, which Pillow takes for unsigned ones."""
+    if image.format == "TIFF" and image.mode[0] != "I":
+        signs = image.tag_v2.get(SAMPLE_FORMAT, ())  # type: ignore[attr-defined]
+        if SIGNED in (signs if isinstance(signs, tuple) else (signs,)):
+            raise ImageError("expected values from 0 on, got signed ones of 8 bits; convert it first")
+
+
+def black_at_zero(image: PIL.Image.Image, source: PIL.Image.Image) -> PIL.Image.Image:
+    """A frame of the open file `source` with 0 for black: of grey of more than 8 bits Pillow leaves it as it is."""
+    from PIL import Image
+
+    if image.mode[0] not in "IF" or source.format != "TIFF":
+        return image
+    if source.tag_v2.get(PHOTOMETRIC) != WHITE_IS_ZERO:  # type: ignore[attr-defined]
+        return image
+    pixels = np.asarray(image)
+    turned = 1 - pixels if image.mode == "F" else 65535 - pixels.astype(np.int32 if image.mode == "I" else np.uint16)
+    result = Image.fromarray(turned)
+    result.info = image.info
+    return result
+
+
+def rounded(image: PIL.Image.Image, white: int = 255) -> PIL.Image.Image:
+    """Grey of 16 bits or of floats in [0, 1] in levels up to `white`, 255 or 65535; `convert` would cut off at 255."""
+    from PIL import Image
+
+    shares = np.clip(np.asarray(image) / (1 if image.mode == "F" else 65535), 0, 1)
+    result = Image.fromarray(np.rint(shares * white).astype(np.uint8 if white == 255 else np.uint16))
+    result.info = image.info
+    return result

@@ -1,0 +1,129 @@
+"""How files store their samples: what Pillow takes for something else is read as it is, refused, or named."""
+
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner
+from PIL import Image
+from skimage import data
+
+from pnen_runtime import ImageError, read_image, write_image
+from pnen_runtime.cli import smooth
+
+PHOTO = data.coffee()[100:140, 200:250]
+DEEP = PHOTO.astype(np.uint16) * 257
+FLOATS = (PHOTO / np.float32(255)).astype(np.float32)
+GREY = {"L": PHOTO[..., 1], "I;16": DEEP[..., 1], "F": FLOATS[..., 1]}
+ORIENTATION = 274
+TURNED = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: np.rot90(np.fliplr(a)),
+          6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(np.fliplr(a), -1), 8: np.rot90}  # fmt: skip
+
+
+@pytest.fixture
+def run(model):
+    return lambda *words, kind="identity": CliRunner().invoke(
+        smooth, [*map(str, words), "-m", str(model(kind)), "--threads", "1"])  # fmt: skip
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("stored", [*GREY.values(), np.dstack([PHOTO, 255 - PHOTO[..., :1]]), PHOTO])
+def test_a_tiff_on_its_side_is_turned_whatever_its_samples(tmp_path, stored, orientation):
+    turns = {} if stored.ndim == 2 else {"photometric": "rgb"}
+    turns |= {"extrasamples": ["unassalpha"]} if stored.shape[2:] == (4,) else {}
+    tifffile.imwrite(tmp_path / "a.tif", stored, extratags=[(ORIENTATION, "H", 1, orientation)], **turns)
+    for file in (tmp_path / "a.tif", (tmp_path / "a.tif").read_bytes()):
+        np.testing.assert_array_equal(np.asarray(read_image(file)), TURNED[orientation](stored))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("mode", GREY)
+def test_where_zero_is_white_it_is_read_as_white_or_refused(tmp_path, mode, order):
+    white = {"L": 255, "I;16": 65535, "F": 1}[mode]
+    tifffile.imwrite(tmp_path / "a.tif", white - GREY[mode], photometric="miniswhite", byteorder=order)
+    if (mode, order) == ("I;16", ">"):
+        with pytest.raises(ImageError, match="of 16 bits, stored as is not known here; convert it first"):
+            read_image(tmp_path / "a.tif")
+    else:
+        np.testing.assert_allclose(np.asarray(read_image(tmp_path / "a.tif")), GREY[mode], atol=1e-6)
+
+
+@pytest.mark.parametrize(("stored", "line"), [
+    ((GREY["L"].astype(int) - 128).astype(np.int8), "expected values from 0 on, got signed ones of 8 bits"),
+    ((GREY["I;16"].astype(int) - 32768).astype(np.int16), "expected grey values of 16 bits, got -"),
+    (np.dstack([DEEP, DEEP[..., :2]]), "got a TIFF of 5 channels of 16 bits; convert it first"),
+    (DEEP.astype(np.uint32), "got a TIFF of 3 channels of 32 bits; convert it first"),
+    (FLOATS.astype(np.float64), "of floats those of 32 bits are read"),
+    (FLOATS[..., 1].astype(np.float64), "of floats those of 32 bits are read"),
+])  # fmt: skip
+def test_samples_that_are_not_known_are_refused_by_what_they_are(run, tmp_path, stored, line):
+    tifffile.imwrite(tmp_path / "a.tif", stored, **({"photometric": "rgb"} if stored.ndim == 3 else {}))
+    done = run(tmp_path / "a.tif", tmp_path / "out.tif")
+    assert done.exit_code == 1 and line in done.stderr and not (tmp_path / "out.tif").exists()
+
+
+@pytest.mark.parametrize("given", [b"", "file"])
+def test_an_empty_file_is_called_empty(tmp_path, given):
+    (tmp_path / "a.jpg").write_bytes(b"")
+    with pytest.raises(ImageError, match="got an empty file"):
+        read_image(given or b"" if given == b"" else tmp_path / "a.jpg")
+
+
+def deep_ppm(path):
+    path.write_bytes(b"P6 50 40 65535\n" + DEEP.astype(">u2").tobytes())
+
+
+def deep_inks(path):
+    inks = np.asarray(Image.fromarray(PHOTO).convert("CMYK")).astype(np.uint16) * 257
+    tifffile.imwrite(path, inks, photometric="separated")
+
+
+def deep_avif(path):
+    pyvips = pytest.importorskip("pyvips")
+    image = pyvips.Image.new_from_memory(np.ascontiguousarray(DEEP).data, 50, 40, 3, "ushort")
+    path.write_bytes(image.copy(interpretation="rgb16").heifsave_buffer(bitdepth=10, compression="av1"))
+
+
+def deep_jp2(path):
+    Image.fromarray(PHOTO).save(path)
+    data = path.read_bytes()
+    begin = data.index(b"\xff\x4f\xff\x51") + 42  # the depth of each component, less 1
+    path.write_bytes(data[:begin] + b"".join(b"\x0f" + data[begin + 3 * k + 1 : begin + 3 * k + 3] for k in range(3))
+                     + data[begin + 9 :])  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "write"), [
+    ("a.ppm", deep_ppm), ("a.tif", deep_inks), ("a.avif", deep_avif), ("a.jp2", deep_jp2),
+    ("a.png", lambda path: write_image(path, DEEP)),
+])  # fmt: skip
+def test_bits_that_are_lost_are_named(tmp_path, caplog, name, write):
+    write(tmp_path / name)
+    assert np.asarray(read_image(tmp_path / name)).dtype == np.uint8
+    assert f"{name}: colour of more than 8 bits is read as 8 bits" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["a.ppm", "a.tif", "a.avif", "a.jp2", "a.png", "a.jpg", "a.webp"])
+def test_where_none_are_lost_nothing_is_said(tmp_path, caplog, name):
+    Image.fromarray(PHOTO).save(tmp_path / name)
+    read_image(tmp_path / name)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".png", ".gif", ".avif", ".bmp"])
+@pytest.mark.parametrize("shape", ["colour", "grey"])
+def test_floats_beyond_white_are_refused_in_every_format(run, tmp_path, suffix, shape):
+    beyond = 4 * FLOATS - np.float32(0.5)
+    tifffile.imwrite(tmp_path / "a.tif", beyond if shape == "colour" else beyond[..., 1],
+                     photometric="rgb" if shape == "colour" else "minisblack")  # fmt: skip
+    done = run(tmp_path / "a.tif", tmp_path / f"out{suffix}")
+    assert done.exit_code == 1 and "expected float32 values in [0, 1], got" in done.stderr
+    assert not (tmp_path / f"out{suffix}").exists()
+
+
+@pytest.mark.parametrize(("suffix", "white"), [(".jpg", 255), (".webp", 255), (".bmp", 255), (".png", 65535)])
+@pytest.mark.parametrize("mode", ["I;16", "F"])
+def test_grey_is_rounded_with_a_word_where_the_format_has_fewer_bits(run, tmp_path, caplog, mode, suffix, white):
+    tifffile.imwrite(tmp_path / "a.tif", GREY[mode])
+    assert run(tmp_path / "a.tif", tmp_path / f"out{suffix}", kind="invert").exit_code == 0
+    found = np.asarray(Image.open(tmp_path / f"out{suffix}").convert("L" if white == 255 else "I"))
+    assert np.abs(found.astype(int) - (white - np.rint(GREY["L"] / 255 * white))).mean() < 1.5 * white / 255
+    assert ("rounded to" in caplog.text) == (white == 255 or mode == "F")
