@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from .backends.options import backend_options
 from .card import Card
-from .commands import say
+from .commands import printable, say
 from .errors import ImageError, PnenError, UsageError
 from .files import drop_abandoned
 from .filters.command import filtering, list_filters
@@ -20,7 +20,7 @@ from .image import full_scale, read_image, take_apart
 from .info import list_models
 from .jobs import STANDARD, find_jobs, in_and_out, to_be_done
 from .models import bundled_models
-from .one_picture import smooth_file
+from .one_picture import NO_MORE, smooth_file
 from .other_commands import WithOthers
 from .photo import take_any_size
 from .repeated import Repeated
@@ -149,11 +149,10 @@ def smooth(
     single = len(sources) == 1 and not sources[0].is_dir()
     if saved.raw and (sources, target) != ((STANDARD,), STANDARD):
         raise UsageError("--raw takes frames from standard input to standard output; give - - as IN and OUT")
-    jobs = find_jobs(sources, target, folder=folder, recursive=recursive, suffix=saved.suffix)
+    unread: list[Path] = []
+    jobs = find_jobs(sources, target, folder=folder, recursive=recursive, suffix=saved.suffix, unread=unread)
     jobs = to_be_done(jobs, single, overwrite)
-    saved.for_all(output for _, output in jobs)
-    if saved.compare and not overwrite and saved.compare.exists():
-        raise UsageError(f"{saved.compare} would be overwritten; choose another name, or add --overwrite")
+    saved.for_all(jobs, overwrite=overwrite)
     teller.err, failed = target == STANDARD, []
     with exact or Smoother(model, **settings) as smoother:
         teller.begins(smoother.info)
@@ -186,17 +185,22 @@ def smooth(
                     teller.failed(picture, error)
                 if many and show:
                     show(number, len(jobs))
-    if failed:
-        raise PnenError(f"{len(failed)} of {len(jobs)} pictures failed: {', '.join(failed)}")
+    lines = [f"{len(failed)} of {len(jobs)} pictures failed: {', '.join(map(printable, failed))}"] if failed else []
+    if unread:
+        lines.append(f"folders that could not be read: {', '.join(printable(str(folder)) for folder in unread)}")
+    if lines:
+        raise PnenError("; ".join(lines))
 
 
 def make_room(output: Path) -> None:
-    """Make the folder of a result; ImageError where it cannot be."""
+    """Make the folder of a result; ImageError where it cannot be, OSError where no other can be either."""
     if output == STANDARD:
         return
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno in NO_MORE:
+            raise
         raise ImageError(f"{output}: its folder cannot be made: {error.strerror}") from error
     drop_abandoned(output.parent)
 

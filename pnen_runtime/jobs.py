@@ -44,9 +44,17 @@ def written(name: Path) -> Path:
 
 
 def find_jobs(
-    sources: Sequence[Path], target: Path, *, folder: bool = False, recursive: bool = False, suffix: str | None = None
+    sources: Sequence[Path],
+    target: Path,
+    *,
+    folder: bool = False,
+    recursive: bool = False,
+    suffix: str | None = None,
+    unread: list[Path] | None = None,
 ) -> list[Job]:
-    """A job for each picture; what is no picture is named on stderr.
+    """A job for each picture; what is no picture is named on stderr, as are folders within that may not be read.
+
+    Those are added to `unread`.
 
     One picture goes to the file `target`, or under its own name into the folder of that name. Several, and those of
     folders, go into the folder; with `recursive` folders of folders become the same tree. `suffix` takes the place of
@@ -58,24 +66,32 @@ def find_jobs(
         raise UsageError("expected one picture with - (standard input or output), got several")
     if target.exists() and not target.is_dir():
         raise UsageError(f"several pictures go into a folder, and {target} is a file")
-    jobs = []
+    if not folder and target.suffix.lower() in (*SUFFIXES, *VIDEOS):
+        raise UsageError(f"several pictures go into a folder, and {target} is a file's name; a folder's is {target}/")
+    jobs, unread = [], [] if unread is None else unread
     for source in sources:
         if source.is_dir():
-            jobs += [
-                (file, target / written(file.relative_to(source))) for file in _pictures(source, target, recursive)
-            ]
+            found = _pictures(source, target, recursive, unread)
+            jobs += [(file, target / written(file.relative_to(source))) for file in found]
         else:
             jobs.append((source, target / written(Path(source.name))))
     if suffix:
         jobs = [(picture, output.with_suffix(suffix)) for picture, output in jobs]
     if not jobs:
         raise UsageError(f"{sources[0]} has no pictures ({', '.join(sorted(SUFFIXES))})")
-    seen: dict[Path, Path] = {}
-    for picture, output in jobs:
-        if output in seen:
-            raise UsageError(f"{seen[output]} and {picture} would both become {output}; smooth them one by one")
-        seen[output] = picture
+    _check_names(jobs)
     return jobs
+
+
+def _check_names(jobs: Sequence[Job]) -> None:
+    """UsageError where several pictures have results of one name; all of those are said at once."""
+    by_output: dict[Path, list[Path]] = {}
+    for picture, output in jobs:
+        by_output.setdefault(output, []).append(picture)
+    twice = [f"{' and '.join(map(str, pictures))} would {'both' if len(pictures) == 2 else 'all'} become {output}"
+             for output, pictures in by_output.items() if len(pictures) > 1]  # fmt: skip
+    if twice:
+        raise UsageError(f"{'; '.join(twice)}; smooth them one by one")
 
 
 def _single(source: Path, target: Path, suffix: str | None, folder: bool) -> Job:
@@ -104,20 +120,31 @@ def _single(source: Path, target: Path, suffix: str | None, folder: bool) -> Job
     return source, output
 
 
-def _pictures(folder: Path, target: Path, recursive: bool, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+def _pictures(
+    folder: Path, target: Path, recursive: bool, unread: list[Path], above: frozenset[Path] = frozenset()
+) -> Iterator[Path]:
     """Those of a folder by name, and with `recursive` those of its folders, but for the results' own.
 
-    A link to a folder `above` it leads round in circles, and is left out.
+    A link to a folder `above` it leads round in circles, and is left out. A folder within that may not be read costs
+    itself alone; it is named, and added to `unread`.
     """
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        if not above:
+            raise
+        say(f"failed {folder}: {error.strerror or error}", err=True)
+        unread.append(folder)
+        return
     above |= {folder.resolve()}
-    for file in sorted(folder.iterdir()):
+    for file in files:
         if file.name.startswith("."):
             continue  # other systems keep notes and previews there
         if file.is_dir() and recursive:
             if file.resolve() in above:
                 say(f"skipped {file}: a link back to a folder that it is in", err=True)
             elif not (target.exists() and file.samefile(target)):
-                yield from _pictures(file, target, recursive, above)
+                yield from _pictures(file, target, recursive, unread, above)
         elif file.is_file() and file.suffix.lower() in SUFFIXES:
             yield file
         else:

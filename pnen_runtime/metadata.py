@@ -22,7 +22,7 @@ STAYING = ("duration", "loop", "transparency", "background", "compression", "icc
 log = logging.getLogger("pnen")
 
 
-def gather(source: PIL.Image.Image, info: dict[Any, Any]) -> None:
+def gather(path: Path, source: PIL.Image.Image, info: dict[Any, Any]) -> None:
     """Put what an open file says of its picture into `info`, where `settings_of` looks for it."""
     from PIL import Image
 
@@ -36,10 +36,11 @@ def gather(source: PIL.Image.Image, info: dict[Any, Any]) -> None:
             info["text"] = text
     elif source.format == "TIFF":
         try:
-            tags = Image.Exif()
-            tags.load(source.getexif().tobytes())
+            tags, found = Image.Exif(), source.getexif()
+            found.bigtiff = False  # what Pillow writes of those it cannot read again
+            tags.load(found.tobytes())
         except Exception as error:  # values of other kinds than their tags have
-            log.warning("its descriptions cannot be read and are left out (%s)", error)
+            log.warning("%s: its descriptions cannot be read and are left out (%s)", path, error)
             return
         if TIFF_X_RESOLUTION not in tags:
             info.pop("dpi", None)  # Pillow says 1

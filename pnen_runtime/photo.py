@@ -181,7 +181,7 @@ def _frame(path: Path, image: PIL.Image.Image, number: int) -> PIL.Image.Image:
         image.seek(number)
     image.load()
     upright = black_at_zero(_upright(path, image), image)
-    gather(image, upright.info)
+    gather(path, image, upright.info)
     return upright
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
@@ -25,23 +26,35 @@ class Saved:
     raw: tuple[int, int] | None = None  # width and height of raw video frames
     compare: Path | None = None  # where the picture and its result go, side by side
 
-    def for_all(self, names: Iterable[Path]) -> None:
-        """UsageError where no result has the quality asked for, videos are to be stripped, or several compared."""
-        names = list(names)
-        named = [name for name in names if name.suffix]
-        if self.compare and (len(names) > 1 or self.raw or any(map(is_video, named))):
+    def for_all(self, jobs: Iterable[tuple[Path, Path]], *, overwrite: bool = False) -> None:
+        """UsageError where no result has the quality asked for, videos are to be stripped, or several compared.
+
+        So, too, where the comparison has no place of its own.
+        """
+        jobs = list(jobs)
+        named = [output for _, output in jobs if output.suffix]
+        if self.compare and (len(jobs) > 1 or self.raw or any(map(is_video, named))):
             raise UsageError("expected one picture with --compare, got several, or a video")
         if self.compare:
-            try:
-                check_format(self.compare, "RGB")
-            except ImageError as error:
-                raise UsageError(str(error)) from None
+            self._check_comparison(self.compare, [path for job in jobs for path in job], overwrite)
         if self.strip and any(map(is_video, named)):
             raise UsageError("expected --strip with pictures alone, got a video, whose metadata are kept; leave it out")
         kinds = {check_format(name).name for name in named if not is_video(name)}
         if self.quality is not None and kinds and not kinds & WITH_QUALITY.keys():
             raise UsageError(f"expected --quality with {', '.join(WITH_QUALITY)}, got {' and '.join(sorted(kinds))}, "
                              "which loses nothing; leave it out, or choose another --format")  # fmt: skip
+
+    def _check_comparison(self, compare: Path, others: Iterable[Path], overwrite: bool) -> None:
+        try:
+            check_format(compare, "RGB")
+        except ImageError as error:
+            raise UsageError(str(error)) from None
+        if not compare.parent.is_dir():
+            raise UsageError(f"{compare.parent} is no folder; make it, or choose another name for --compare")
+        if any(os.path.realpath(compare) == os.path.realpath(other) for other in others):
+            raise UsageError(f"{compare} is IN or OUT; choose another name for --compare")
+        if compare.exists() and not overwrite:
+            raise UsageError(f"{compare} would be overwritten; choose another name, or add --overwrite")
 
     def quality_of(self, name: Path) -> int | None:
         """What `encode` is told for a file of this name."""
@@ -61,7 +74,8 @@ def parse_size(_ctx: click.Context, _option: click.Parameter, text: str | None) 
 def saving(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--format`, `--quality`, `--strip`, `--compare` and `--raw`; the command gets them together as `saved`."""
 
-    @click.option("--format", "suffix", metavar="NAME", type=click.Choice([name[1:] for name in FORMATS]), help="Of "
+    @click.option("--format", "suffix", metavar="NAME", type=click.Choice(
+                  [name[1:] for name in FORMATS], case_sensitive=False), help="Of "
                   "results in a folder, or on standard output (there PNG by default): png, webp, tif, ...  [default: "
                   "the picture's own]")  # fmt: skip
     @click.option("--quality", metavar="1..100", type=click.IntRange(1, 100), help=f"Of {', '.join(WITH_QUALITY)} "
