@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ImageError, UsageError
-from .metadata import settings_of
+from .metadata import settings_of, with_its_colours
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -96,6 +96,7 @@ def encode(
     format of the suffix cannot hold the image, UsageError where it knows no quality.
     """
     kind, file = check_format(path, image.mode, *image.size), io.BytesIO()
+    image, *more = with_its_colours(path, (image, *more), kind.name)
     if kind is GIF and image.mode in ("LA", "RGBA"):
         if any(image.getchannel("A").histogram()[1:255]):
             log.warning("%s: a GIF has no half-transparent pixels; they become opaque or clear", path)

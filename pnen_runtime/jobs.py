@@ -88,10 +88,11 @@ def _check_names(jobs: Sequence[Job]) -> None:
     by_output: dict[Path, list[Path]] = {}
     for picture, output in jobs:
         by_output.setdefault(output, []).append(picture)
-    twice = [f"{' and '.join(map(str, pictures))} would {'both' if len(pictures) == 2 else 'all'} become {output}"
-             for output, pictures in by_output.items() if len(pictures) > 1]  # fmt: skip
+    twice = [(output, " and ".join(map(str, found))) for output, found in by_output.items() if len(found) > 1]
     if twice:
-        raise UsageError(f"{'; '.join(twice)}; smooth them one by one")
+        (output, pictures), *others = twice
+        more = "".join(f", {found} {name}" for name, found in others)
+        raise UsageError(f"{pictures} would both become {output}{more}; smooth them one by one")
 
 
 def _single(source: Path, target: Path, suffix: str | None, folder: bool) -> Job:

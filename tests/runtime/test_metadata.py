@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageCms, PngImagePlugin
 
-from pnen_runtime import read_image, write_image
+from pnen_runtime import Upscaler, read_image, write_image
 from pnen_runtime.cli import smooth
 from pnen_runtime.image import take_apart
-from pnen_runtime.metadata import to_srgb
+from pnen_runtime.metadata import of_this_size, to_srgb
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -155,3 +155,49 @@ def test_grey_and_alpha_stay(tmp_path):
     file = io.BytesIO()
     found.save(file, "PNG")
     assert Image.open(file).mode == "RGBA"
+
+
+def wide():
+    """A profile that is plainly not sRGB: red and blue change places."""
+    profile = bytearray(SRGB)
+    count = struct.unpack_from(">I", profile, 128)[0]
+    places = {bytes(profile[132 + 12 * k : 136 + 12 * k]): 132 + 12 * k for k in range(count)}
+    profile[places[b"rXYZ"] : places[b"rXYZ"] + 4], profile[places[b"bXYZ"] : places[b"bXYZ"] + 4] = b"bXYZ", b"rXYZ"
+    return bytes(profile)
+
+
+@pytest.mark.parametrize("target", [".gif", ".bmp", ".ppm", ".tga", ".jp2"])
+def test_where_a_format_holds_no_profile_colours_stay_and_what_is_lost_is_named(tmp_path, caplog, target):
+    exif = Image.Exif()
+    exif[MAKE] = "a camera"
+    Image.new("RGB", (20, 30), (200, 60, 10)).save(
+        tmp_path / "a.jpg", quality=100, icc_profile=wide(), exif=exif, xmp=XMP
+    )
+    write_image(tmp_path / f"b{target}", taken(read_image(tmp_path / "a.jpg")))
+    shown = Image.open(tmp_path / f"b{target}").convert("RGB").getpixel((5, 5))
+    assert np.abs(np.subtract(shown, (10, 60, 200))).max() < 12
+    assert "its colours are in sRGB now" in caplog.text and caplog.text.count("sRGB") == 1
+    assert "without the EXIF data of the original" in caplog.text and "without the XMP" in caplog.text
+
+
+@pytest.mark.parametrize("target", [".png", ".tif", ".jpg", ".webp", ".avif"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_exif_data_say_the_pixels_that_are_there(tmp_path, target, orientation):
+    exif, makers = Image.Exif(), b"notes of a maker"
+    exif[ORIENTATION] = orientation
+    exif.get_ifd(34665).update({40962: 30, 40963: 20, 37500: makers})
+    PICTURE.save(tmp_path / "a.jpg", exif=exif)
+    with Upscaler("enlarge2") as upscaler:
+        result = upscaler.run(tmp_path / "a.jpg")
+    write_image(tmp_path / f"b{target}", result)
+    with Image.open(tmp_path / f"b{target}") as back:
+        found = back.getexif().get_ifd(34665)
+        assert (found[40962], found[40963]) == back.size == ((60, 40) if orientation == 1 else (40, 60))
+        assert makers in (tmp_path / f"b{target}").read_bytes() or orientation == 6
+
+
+@pytest.mark.parametrize(
+    "exif", [b"", b"Exif\0\0", b"II*\0\x08\0\0\0\x05\0\x12", b"MM\0*\xff\xff\xff\xff", b"nonsense"]
+)
+def test_torn_exif_data_are_left_as_they_are(exif):
+    assert of_this_size(exif, 3, 2) == exif

@@ -53,8 +53,8 @@ def test_a_name_that_is_a_slip_is_wrong_usage_and_costs_no_file(run, here, words
 def test_all_results_of_one_name_are_said_at_once(run, here):
     done = run("photos", "out", "--format", "webp")
     assert done.exit_code == 2 and not (here / "out").exists()
-    for name in "ab":
-        assert f"would both become out/{name}.webp" in done.stderr
+    assert "photos/a.jpg and photos/a.png would both become out/a.webp, " in done.stderr
+    assert ", photos/b.png and photos/b.webp out/b.webp; smooth them one by one" in done.stderr
     assert "c.webp" not in done.stderr
 
 
