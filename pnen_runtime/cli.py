@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +16,11 @@ from .card import Card
 from .commands import printable, say
 from .errors import ImageError, PnenError, UsageError
 from .files import drop_abandoned
-from .filters.command import filtering, list_filters
+from .filters.command import filtering, list_filters, rows_of_filters
 from .image import full_scale, read_image, take_apart
-from .info import list_models
+from .info import list_models, rows_of_models
 from .jobs import STANDARD, find_jobs, in_and_out, to_be_done
+from .made_with import made_otherwise, made_with, note
 from .models import bundled_models
 from .one_picture import NO_MORE, smooth_file
 from .other_commands import WithOthers
@@ -60,9 +62,13 @@ def complete_model(ctx: click.Context, option: click.Parameter, begun: str) -> l
 
 
 def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
-    """`--list`."""
+    """`--list`, with `--json` a line of JSON for each."""
     if asked and not ctx.resilient_parsing:
-        for line in [*list_models().splitlines(), *list_filters().splitlines()]:
+        if ctx.params.get("as_json"):
+            lines = [json.dumps(row) for row in (*rows_of_models(), *rows_of_filters())]
+        else:
+            lines = [*list_models().splitlines(), *list_filters().splitlines()]
+        for line in lines:
             say(line)
         ctx.exit()
 
@@ -116,7 +122,7 @@ def print_models(ctx: click.Context, _option: click.Parameter, asked: bool) -> N
 @saving
 @telling
 @filtering
-@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=print_models,
+@click.option("--list", is_flag=True, expose_value=False, callback=print_models,
               help="List the bundled models and the filters, and exit.")  # fmt: skip
 def smooth(
     words: tuple[str, ...],
@@ -151,7 +157,7 @@ def smooth(
         raise UsageError("--raw takes frames from standard input to standard output; give - - as IN and OUT")
     unread: list[Path] = []
     jobs = find_jobs(sources, target, folder=folder, recursive=recursive, suffix=saved.suffix, unread=unread)
-    jobs = to_be_done(jobs, single, overwrite)
+    jobs, there = to_be_done(jobs, single, overwrite)
     saved.for_all(jobs, overwrite=overwrite)
     teller.err, failed = target == STANDARD, []
     with exact or Smoother(model, **settings) as smoother:
@@ -169,6 +175,9 @@ def smooth(
             wanted["strength"] = "auto"
         elif strength is not None:
             wanted["strength"] = wanted_strength(smoother.card, strength, 0, 0)
+        made = made_with(
+            f"--filter {smoother.card.network}" if exact else Path(model).name, smoother.card, wanted, repeat, saved
+        )
         many, rooms = len(jobs) > 1, set()
         film = saved.raw or any(is_video(picture) for picture, _ in jobs)
         with teller.bar("pictures" if many or (exact and not film) else "frames" if film else "tiles") as show:
@@ -177,7 +186,9 @@ def smooth(
                     if output.parent not in rooms:
                         make_room(output)
                         rooms.add(output.parent)
-                    teller.done(smooth_file(runs, picture, output, wanted, saved, None if many else show))
+                    done = smooth_file(runs, picture, output, wanted, saved, None if many else show)
+                    note(output, made)
+                    teller.done(done)
                 except (ImageError, MemoryError, UsageError) as error:
                     if single:
                         raise
@@ -188,7 +199,7 @@ def smooth(
     lines = [f"{len(failed)} of {len(jobs)} pictures failed: {', '.join(map(printable, failed))}"] if failed else []
     if unread:
         lines.append(f"folders that could not be read: {', '.join(printable(str(folder)) for folder in unread)}")
-    if lines:
+    if lines := [*lines, *made_otherwise(there, made)]:
         raise PnenError("; ".join(lines))
 
 

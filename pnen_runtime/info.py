@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 from .card import Card
 from .models import BUNDLED, bundled_models
@@ -53,13 +54,22 @@ def describe_task(card: Card) -> str:
     return ", ".join(parts) if noise else " ".join(parts)
 
 
-def list_models() -> str:
-    """A line for each bundled model: what it does, its size, what it was trained on and the licence of its weights."""
-    lines = []
+def rows_of_models() -> list[dict[str, Any]]:
+    """Of each bundled model its name, what it does, its size, what it was trained on and the licence of its weights."""
+    rows = []
     for name in bundled_models():
         path = BUNDLED / f"{name}.onnx"
-        card, size = read_onnx_card(path), path.stat().st_size
+        card = read_onnx_card(path)
         licence = f"weights {card.licence}" if card.licence else card.training.get("licence", "licence unknown")
-        rights = "; ".join(filter(None, [licence, card.trained_on]))
-        lines.append(f"{name:10} {describe_task(card)}  {size / 1e6:.1f} MB  {rights}")
-    return "\n".join(lines)
+        rows.append({"model": name, "does": describe_task(card), "bytes": path.stat().st_size, "licence": licence,
+                     "trained_on": card.trained_on})  # fmt: skip
+    return rows
+
+
+def list_models() -> str:
+    """The same, a line for each."""
+    return "\n".join(
+        f"{row['model']:10} {row['does']}  {row['bytes'] / 1e6:.1f} MB  "
+        + "; ".join(filter(None, [row["licence"], row["trained_on"]]))
+        for row in rows_of_models()
+    )

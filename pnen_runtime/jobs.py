@@ -154,13 +154,13 @@ def _pictures(
             say(f"skipped {file}: {'a video; name it to take it' if is_video(file) else what}", err=True)
 
 
-def to_be_done(jobs: Sequence[Job], single: bool, overwrite: bool) -> list[Job]:
-    """The jobs whose results are not there yet; all of them with `overwrite`.
+def to_be_done(jobs: Sequence[Job], single: bool, overwrite: bool) -> tuple[list[Job], list[Path]]:
+    """The jobs whose results are not there yet, all of them with `overwrite`, and the results that are.
 
     UsageError where a `single` result, or a picture itself, would be overwritten.
     """
     if overwrite:
-        return list(jobs)
+        return list(jobs), []
     there = [job for job in jobs if job[1] != STANDARD and os.path.lexists(job[1])]  # a link that leads nowhere, too
     lost = there if single else [(picture, output) for picture, output in there if _same(picture, output)]
     if lost:
@@ -171,7 +171,7 @@ def to_be_done(jobs: Sequence[Job], single: bool, overwrite: bool) -> list[Job]:
             f"skipped {len(there)} of {len(jobs)}: their results are there already; --overwrite makes them anew",
             err=True,
         )
-    return [job for job in jobs if job not in there]
+    return [job for job in jobs if job not in there], [output for _, output in there]
 
 
 def _same(picture: Path, output: Path) -> bool:

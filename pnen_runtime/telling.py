@@ -89,7 +89,8 @@ def telling(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("-q", "--quiet", is_flag=True, help="No result lines, no progress bar; warnings and failures stay.")
     @click.option("-v", "--verbose", is_flag=True, help="Also what is decided on the way: tiles, strengths, backends.")
-    @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each picture in place of result lines.")
+    @click.option("--json", "as_json", is_flag=True, is_eager=True, help="A line of JSON for each picture in place of "
+                  "result lines.")  # fmt: skip
     @wraps(command)
     def with_all(*, quiet: bool, verbose: bool, as_json: bool, **others: Any) -> Any:
         if verbose:

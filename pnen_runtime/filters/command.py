@@ -86,8 +86,14 @@ def _refuse_options_of_models(context: click.Context) -> None:
         )
 
 
+def rows_of_filters() -> list[dict[str, Any]]:
+    """Of each filter its name, what it is and its strength by default."""
+    return [{"filter": name, "does": f"{NAMES[name]} itself", "unit": UNIT[name],
+             "default": resolve(name, {})[STRENGTH[name]]} for name in FILTERS]  # fmt: skip
+
+
 def list_filters() -> str:
-    """A line for each filter, and when to take one rather than the model that imitates it."""
-    lines = [f"{name:10} {NAMES[name]} itself, {UNIT[name]} {resolve(name, {})[STRENGTH[name]]:g} by default"
-             for name in FILTERS]  # fmt: skip
+    """The same, a line for each, and when to take one rather than the model that imitates it."""
+    lines = [f"{row['filter']:10} {row['does']}, {row['unit']} {row['default']:g} by default"
+             for row in rows_of_filters()]  # fmt: skip
     return "\n".join(["--filter:", *lines, HINT])

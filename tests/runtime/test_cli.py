@@ -76,7 +76,7 @@ def test_a_folder_is_smoothed_beyond_what_cannot_be_read(model, picture, tmp_pat
     assert result.stderr.splitlines()[-1] == "Error: 2 of 4 pictures failed: broken.jpg, tiny.png"
     again = run(source, target, "--model", model("invert"))  # goes on with what is missing, and overwrites nothing
     assert again.exit_code == 1 and "skipped 2 of 4: their results are there already" in again.stderr
-    assert again.stderr.splitlines()[-1] == "Error: 2 of 2 pictures failed: broken.jpg, tiny.png"
+    assert again.stderr.splitlines()[-1].startswith("Error: 2 of 2 pictures failed: broken.jpg, tiny.png")
     np.testing.assert_array_equal(pixels(target / "a.png"), pixels(picture))
 
 

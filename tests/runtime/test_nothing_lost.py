@@ -1,6 +1,7 @@
 """What a person may do by mistake: no file is lost by it, what fails costs itself alone, all is said at once."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 from skimage import data
 
+from pnen_runtime import bundled_models
 from pnen_runtime.cli import smooth
 
 PHOTO = data.coffee()[100:140, 200:250]
@@ -95,3 +97,53 @@ def test_a_large_tiff_keeps_its_words(run, here, caplog):
     with Image.open("out.tif") as back:
         assert back.getexif()[315] == "a person"
         np.testing.assert_array_equal(np.asarray(back), 255 - PHOTO)
+
+
+ONCE_AND_OTHERWISE = [["--mix", "0.5"], ["--repeat", "2"], ["--detail", "1"], ["--strip"], ["-m", "other"]]
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="extended attributes as Linux has them")
+@pytest.mark.parametrize("more", ONCE_AND_OTHERWISE, ids=" ".join)
+def test_a_folder_done_with_other_settings_is_not_called_done(run, model, here, more):
+    more = [str(model("identity")) if word == "other" else word for word in more]
+    assert run("photos", "out").exit_code == 0
+    try:
+        os.setxattr("out/c.png", "user.probe", b"")
+    except OSError:
+        pytest.skip("a file system without extended attributes")
+    again = run("photos", "out")
+    assert again.exit_code == 0 and "skipped 5 of 5" in again.stderr
+    Path("out/c.png").unlink()
+    before = Path("out/b.png").read_bytes()
+    done = CliRunner().invoke(smooth, ["photos", "out", "-m", str(model("invert")), "--threads", "1", *more])
+    assert done.exit_code == 1 and "got 4 that are there of other settings (invert.onnx); --overwrite" in done.stderr
+    assert Path("out/c.png").exists() and Path("out/b.png").read_bytes() == before
+    words = ["photos", "out", "-m", str(model("invert")), "--threads", "1", *more]
+    assert CliRunner().invoke(smooth, [*words, "--overwrite"]).exit_code == 0
+    assert CliRunner().invoke(smooth, words).exit_code == 0
+
+
+def test_what_others_made_is_left_without_a_failure(run, here):
+    (here / "out").mkdir()
+    Path("out/c.png").write_bytes(b"mine")
+    done = run("photos", "out")
+    assert done.exit_code == 0 and Path("out/c.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("words", [["--list", "--json"], ["--json", "--list"], ["a.png", "--list", "b.png", "--json"]])
+def test_the_list_is_json_where_that_is_asked_for(words):
+    done = CliRunner().invoke(smooth, words)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.exit_code == 0 and [row["model"] for row in rows if "model" in row] == list(bundled_models())
+    assert [row["filter"] for row in rows if "filter" in row] == ["l0", "wmf", "sd"]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize("suffix", ["jpg", "bmp"])
+def test_clear_pixels_are_refused_in_words_where_the_format_has_none(run, here, mode, suffix):
+    image = Image.fromarray(PHOTO)
+    image = image.quantize(8) if mode == "P" else image.convert(mode)
+    image.save("photos/clear.png", **({"transparency": 3} if mode == "P" else {}))
+    done = run("photos/clear.png", "photos/c.png", "out", "--format", suffix)
+    assert done.exit_code == 1 and "holds no transparency; write .png, .webp or .tif" in done.stderr
+    assert [path.name for path in (here / "out").iterdir()] == [f"c.{suffix}"]
