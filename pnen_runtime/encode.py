@@ -64,7 +64,7 @@ def check_format(path: Path, mode: str = "L", width: int = 1, height: int = 1) -
     if found is None or found.name not in Image.SAVE:
         raise ImageError(f"{path}: expected a name that ends in .png, .jpg, .tif or the like, got {path.suffix!r}")
     if mode in ("LA", "RGBA") and mode not in found.modes:
-        raise ImageError(f"{path}: {found.name} holds no transparency; write .png, .webp or .tif")
+        raise ImageError(f"{path}: {found.name} cannot hold its transparency; write .png, .webp or .tif")
     if mode not in found.modes:
         others = " or ".join(suffix for suffix, kind in ((".png", PNG), (".tif", TIFF)) if mode in kind.modes)
         raise ImageError(f"{path}: {found.name} cannot hold this image of mode {mode}; write {others}")

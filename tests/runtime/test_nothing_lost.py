@@ -145,5 +145,5 @@ def test_clear_pixels_are_refused_in_words_where_the_format_has_none(run, here, 
     image = image.quantize(8) if mode == "P" else image.convert(mode)
     image.save("photos/clear.png", **({"transparency": 3} if mode == "P" else {}))
     done = run("photos/clear.png", "photos/c.png", "out", "--format", suffix)
-    assert done.exit_code == 1 and "holds no transparency; write .png, .webp or .tif" in done.stderr
+    assert done.exit_code == 1 and "cannot hold its transparency; write .png, .webp or .tif" in done.stderr
     assert [path.name for path in (here / "out").iterdir()] == [f"c.{suffix}"]
