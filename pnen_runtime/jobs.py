@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .commands import say
 from .encode import check_format
-from .errors import ImageError, UsageError
+from .errors import ImageError, PnenError, UsageError
 from .photo import READ_ONLY, SUFFIXES
 from .video_file import SUFFIXES as VIDEOS
 from .video_file import check_video_name, is_video
@@ -52,7 +52,7 @@ def find_jobs(
     suffix: str | None = None,
     unread: list[Path] | None = None,
 ) -> list[Job]:
-    """A job for each picture; what is no picture is named on stderr, as are folders within that may not be read.
+    """A job for each picture; what is no picture is named on stderr, as are folders that may not be read.
 
     Those are added to `unread`.
 
@@ -71,12 +71,14 @@ def find_jobs(
     jobs, unread = [], [] if unread is None else unread
     for source in sources:
         if source.is_dir():
-            found = _pictures(source, target, recursive, unread)
+            found = _pictures(source, target, recursive, unread, frozenset(source.resolve().parents))
             jobs += [(file, target / written(file.relative_to(source))) for file in found]
         else:
             jobs.append((source, target / written(Path(source.name))))
     if suffix:
         jobs = [(picture, output.with_suffix(suffix)) for picture, output in jobs]
+    if not jobs and unread:
+        raise PnenError(f"{unread[0]} cannot be read")
     if not jobs:
         raise UsageError(f"{sources[0]} has no pictures ({', '.join(sorted(SUFFIXES))})")
     _check_names(jobs)
@@ -122,18 +124,16 @@ def _single(source: Path, target: Path, suffix: str | None, folder: bool) -> Job
 
 
 def _pictures(
-    folder: Path, target: Path, recursive: bool, unread: list[Path], above: frozenset[Path] = frozenset()
+    folder: Path, target: Path, recursive: bool, unread: list[Path], above: frozenset[Path]
 ) -> Iterator[Path]:
     """Those of a folder by name, and with `recursive` those of its folders, but for the results' own.
 
-    A link to a folder `above` it leads round in circles, and is left out. A folder within that may not be read costs
-    itself alone; it is named, and added to `unread`.
+    A link to a folder `above` it leads round in circles, and is left out. A folder that may not be read costs itself
+    alone; it is named, and added to `unread`.
     """
     try:
         files = sorted(folder.iterdir())
     except OSError as error:
-        if not above:
-            raise
         say(f"failed {folder}: {error.strerror or error}", err=True)
         unread.append(folder)
         return

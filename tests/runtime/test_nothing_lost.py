@@ -80,6 +80,17 @@ def test_a_folder_that_may_not_be_read_costs_itself_alone(run, here, monkeypatch
         assert done.exit_code == 1 and "failed photos/locked: Permission denied" in done.stderr
         assert "folders that could not be read: photos/locked" in done.stderr.splitlines()[-1]
         assert len(list((here / "out").iterdir())) == 5
+    alone = run("photos/locked", "other")
+    assert alone.exit_code == 1 and alone.stderr.splitlines()[-1] == "Error: photos/locked cannot be read"
+
+
+def test_a_link_to_a_folder_above_the_one_asked_for_is_left_out(run, here):
+    (here / "photos" / "day").mkdir()
+    Image.fromarray(PHOTO).save("photos/day/d.png")
+    (here / "photos" / "day" / "up").symlink_to("..")
+    done = run("-r", "photos/day", "out")
+    assert done.exit_code == 0 and "up: a link back to a folder that it is in" in done.stderr
+    assert [path.name for path in (here / "out").rglob("*")] == ["d.png"]
 
 
 def test_a_disk_that_takes_no_folder_ends_it_at_once(run, here, monkeypatch):
