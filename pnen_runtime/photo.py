@@ -20,7 +20,7 @@ from .errors import ImageError, TooLarge
 from .files import write_bytes
 from .install import pip_install
 from .metadata import gather
-from .samples import black_at_zero, check_signs, cut_to_8_bits
+from .samples import check_signs, cut_to_8_bits, in_levels, left_out
 from .video_file import is_video
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ def _frames(path: Path, source: Any, kind: str | None, most: int | None) -> list
                 without = "" if libvips() else f" with libvips ({pip_install('deep')})"
                 log.warning("%s: colour of more than 8 bits is read as 8 bits; pnen-smooth keeps 16 bits of RGB from "
                             ".png or .tif to .png or .tif%s, as arrays do in programs", path, without)  # fmt: skip
+            if more := left_out(image):
+                log.warning("%s: %d more channels than colours and alpha are left out", path, more)
             return [_frame(path, image, number) for number in range(count)]
     except UnidentifiedImageError:
         raise _unidentified(path, _bytes_of(source)) from None
@@ -180,7 +182,7 @@ def _frame(path: Path, image: PIL.Image.Image, number: int) -> PIL.Image.Image:
     if number:
         image.seek(number)
     image.load()
-    upright = black_at_zero(_upright(path, image), image)
+    upright = in_levels(_upright(path, image), image)
     gather(path, image, upright.info)
     return upright
 

@@ -11,7 +11,7 @@ from .errors import ImageError
 if TYPE_CHECKING:
     import PIL.Image
 
-PHOTOMETRIC, SAMPLE_FORMAT = 262, 339  # tags of a TIFF
+BITS, PHOTOMETRIC, CHANNELS, SAMPLE_FORMAT = 258, 262, 277, 339  # tags of a TIFF
 WHITE_IS_ZERO, SIGNED = 0, 2  # and their values
 SIZ, DEPTH = b"\xff\x4f\xff\x51", 42  # how the codestream of a JPEG 2000 begins, and where the first depth is
 AV1, HIGH_DEPTH = b"av1C", 0x40  # the box with the settings of an AVIF, and its flag for 10 or 12 bits
@@ -51,19 +51,34 @@ def check_signs(image: PIL.Image.Image) -> None:
             raise ImageError("expected values from 0 on, got signed ones of 8 bits; convert it first")
 
 
-def black_at_zero(image: PIL.Image.Image, source: PIL.Image.Image) -> PIL.Image.Image:
-    """A frame of the open file `source` with 0 for black: of grey of more than 8 bits Pillow leaves it as it is."""
+def in_levels(image: PIL.Image.Image, source: PIL.Image.Image) -> PIL.Image.Image:
+    """A frame of the open file `source` with 0 for black and 65535 or 1.0 for white.
+
+    Of more than 8 bits Pillow leaves zero white where a TIFF says so, and 12 bits in the lower part of 16.
+    """
     from PIL import Image
 
     if image.mode[0] not in "IF" or source.format != "TIFF":
         return image
-    if source.tag_v2.get(PHOTOMETRIC) != WHITE_IS_ZERO:  # type: ignore[attr-defined]
+    tags = source.tag_v2  # type: ignore[attr-defined]
+    twelve, white = tags.get(BITS) == (12,), tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+    if not twelve and not white:
         return image
     pixels = np.asarray(image)
-    turned = 1 - pixels if image.mode == "F" else 65535 - pixels.astype(np.int32 if image.mode == "I" else np.uint16)
-    result = Image.fromarray(turned)
+    if twelve:
+        pixels = np.rint(pixels * (65535 / 4095)).astype(np.uint16)
+    if white:
+        pixels = 1 - pixels if image.mode == "F" else 65535 - pixels.astype(pixels.dtype.newbyteorder("="))
+    result = Image.fromarray(pixels)
     result.info = image.info
     return result
+
+
+def left_out(image: PIL.Image.Image) -> int:
+    """How many channels of a TIFF Pillow does not read: such as are neither a colour nor alpha."""
+    if image.format != "TIFF":
+        return 0
+    return max(0, image.tag_v2.get(CHANNELS, 1) - len(image.getbands()))  # type: ignore[attr-defined]
 
 
 def rounded(image: PIL.Image.Image, white: int = 255) -> PIL.Image.Image:

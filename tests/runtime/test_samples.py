@@ -1,5 +1,7 @@
 """How files store their samples: what Pillow takes for something else is read as it is, refused, or named."""
 
+import struct
+
 import numpy as np
 import pytest
 import tifffile
@@ -45,6 +47,26 @@ def test_where_zero_is_white_it_is_read_as_white_or_refused(tmp_path, mode, orde
             read_image(tmp_path / "a.tif")
     else:
         np.testing.assert_allclose(np.asarray(read_image(tmp_path / "a.tif")), GREY[mode], atol=1e-6)
+
+
+def test_grey_of_12_bits_is_as_light_as_it_was(tmp_path):
+    values = np.rint(GREY["F"].astype(float) * 4095).astype(int)
+    strip = int("".join(f"{value:012b}" for value in values.ravel()), 2).to_bytes(values.size * 12 // 8, "big")
+    tags = ((256, 50), (257, 40), (258, 12), (259, 1), (262, 1), (273, 122), (277, 1), (278, 40), (279, len(strip)))
+    folder = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags) + bytes(4)
+    (tmp_path / "a.tif").write_bytes(struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + folder + strip)
+    found = np.asarray(read_image(tmp_path / "a.tif"))
+    assert found.dtype == np.uint16 and np.abs(found / 65535 - GREY["F"]).max() < 1 / 4095
+
+
+@pytest.mark.parametrize("stored", [np.dstack([PHOTO, PHOTO]), np.dstack([GREY["L"], GREY["L"]])])
+def test_channels_that_are_left_out_are_named(tmp_path, caplog, stored):
+    colours = 3 if stored.shape[2] == 6 else 1
+    extra = ["unspecified"] * (stored.shape[2] - colours)
+    kind = "rgb" if colours == 3 else "minisblack"
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric=kind, planarconfig="contig", extrasamples=extra)
+    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "a.tif")), np.squeeze(stored[..., :colours]))
+    assert f"{len(extra)} more channels than colours and alpha are left out" in caplog.text
 
 
 @pytest.mark.parametrize(("stored", "line"), [
