@@ -9,6 +9,7 @@ PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"IDAT", b"IEND"
 # Tags of the first page that make it: sizes, samples, strips, tiles, compression, colours, tables of JPEG.
 TAGS = (254, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 332,
         338, 339, 347, 530, 531, 532)  # fmt: skip
+RESOLUTION = (282, 283, 296)  # tags: of either axis, and the unit
 ORIENTATION, TABLES = 274, 347  # of the tags, the one that may be lost, and the one that is no list of numbers
 NUMBERS = (3, 4, 16)  # kinds of values that a tag of numbers may have: SHORT, LONG, LONG8
 
@@ -68,11 +69,24 @@ def tiff_is_cut(file: Any) -> bool:
         file.seek(here)
 
 
-def _png(data: bytes, kept: tuple[bytes, ...]) -> bytes:
+def without_resolution(data: bytes) -> bytes:
+    """A sound PNG, or TIFF of one page, that says none: libvips always writes one."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _png(data, (b"pHYs",), kept=False)
+    order = "<" if data[:2] == b"II" else ">"
+    (begin,) = struct.unpack_from(order + "I", data, 4)
+    (count,) = struct.unpack_from(order + "H", data, begin)
+    entries = [data[begin + 2 + 12 * k : begin + 14 + 12 * k] for k in range(count)]
+    kept = [entry for entry in entries if struct.unpack(order + "H", entry[:2])[0] not in RESOLUTION]
+    return _with_tags(data, order, begin, count, kept)
+
+
+def _png(data: bytes, names: tuple[bytes, ...], *, kept: bool = True) -> bytes:
+    """With these chunks alone, or without them."""
     parts, place = [data[:8]], 8
     while place + 12 <= len(data):
         end = place + 12 + int.from_bytes(data[place : place + 4], "big")
-        if data[place + 4 : place + 8] in kept:
+        if (data[place + 4 : place + 8] in names) == kept:
             parts.append(data[place:end])
         place = end
     return b"".join(parts)
@@ -90,8 +104,13 @@ def _tiff(data: bytes) -> bytes | None:
             return None
         kept = [entry for entry, (tag, kind) in zip(entries, kinds, strict=True)
                 if tag in TAGS and (tag == TABLES or kind in NUMBERS)]  # fmt: skip
-        following = data[begin + 2 + 12 * count : begin + 6 + 12 * count]
-        listed = struct.pack(order + "H", len(kept)) + b"".join(kept) + following
     except struct.error:
         return None
+    return _with_tags(data, order, begin, count, kept)
+
+
+def _with_tags(data: bytes, order: str, begin: int, count: int, kept: list[bytes]) -> bytes:
+    """The list of `count` tags at `begin` holds those `kept`; nothing else moves."""
+    following = data[begin + 2 + 12 * count : begin + 6 + 12 * count]
+    listed = struct.pack(order + "H", len(kept)) + b"".join(kept) + following
     return data[:begin] + listed + data[begin + len(listed) :]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .bare import without_resolution
 from .errors import BackendMissing, ImageError, TooLarge
 from .files import write_bytes
 from .install import pip_install
@@ -167,4 +168,5 @@ def encode_deep(path: Path, pixels: np.ndarray, source: Any = None, *, strip: bo
         )
     except vips.Error as error:
         raise ImageError(f"{path}: the image cannot be written: {' '.join(str(error).split())}") from None
-    return data
+    said = source is not None and not strip and source.get_typeof("resolution-unit")
+    return data if said else without_resolution(data)

@@ -149,3 +149,25 @@ def test_grey_is_rounded_with_a_word_where_the_format_has_fewer_bits(run, tmp_pa
     found = np.asarray(Image.open(tmp_path / f"out{suffix}").convert("L" if white == 255 else "I"))
     assert np.abs(found.astype(int) - (white - np.rint(GREY["L"] / 255 * white))).mean() < 1.5 * white / 255
     assert ("rounded to" in caplog.text) == (white == 255 or mode == "F")
+
+
+@pytest.mark.parametrize("more", [[], ["--strip"]], ids=["", "strip"])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_deep_colour_without_a_resolution_gets_none(run, tmp_path, suffix, more):
+    for source in (".png", ".tif"):
+        tifffile.imwrite(tmp_path / "a.tif", DEEP, photometric="rgb")
+        write_image(tmp_path / "a.png", DEEP)
+        done = run(tmp_path / f"a{source}", tmp_path / f"out{suffix}", "--overwrite", *more)
+        assert done.exit_code == 0 and "in 16 bits" in done.stdout
+        for path in (tmp_path / "a.png", tmp_path / f"out{suffix}"):
+            with Image.open(path) as image:
+                assert not {282, 283, 296} & set(image.getexif()) and (suffix == ".tif" or "dpi" not in image.info)
+        found = read_image(tmp_path / f"out{suffix}")
+        assert np.abs(np.asarray(found).astype(int) - PHOTO).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_deep_colour_keeps_its_resolution(run, tmp_path, suffix):
+    tifffile.imwrite(tmp_path / "a.tif", DEEP, photometric="rgb", resolution=(300, 300), resolutionunit="INCH")
+    assert run(tmp_path / "a.tif", tmp_path / f"out{suffix}").exit_code == 0
+    assert Image.open(tmp_path / f"out{suffix}").info["dpi"] == pytest.approx((300, 300), abs=0.5)
