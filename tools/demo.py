@@ -65,11 +65,12 @@ def main(folder: Path) -> None:
     photographs.mkdir(parents=True, exist_ok=True)
     for name in PHOTOGRAPHS:
         Image.fromarray(getattr(data, name)()).save(photographs / f"{name}.png")
-    exporting, export_mb = command("pnen-export", "--fp16", "--fp32", "l0", "--out", folder)
+    exporting, export_mb = command("pnen-export", "--fp16", "l0", "--out", folder)
     engine = folder / "l0.fp16.engine"
     if engine.exists() and first_gpu() is not None:
         command("pnen-smooth", photographs, folder / "smooth_by_engine", "--model", engine, "--overwrite")
-    smoothing, smooth_mb = command("pnen-smooth", photographs, smooth, "--model", folder / "l0.ort.onnx", "--overwrite")
+    model = folder / "l0.ort.fp16.onnx"
+    smoothing, smooth_mb = command("pnen-smooth", photographs, smooth, "--model", model, "--overwrite")
     rows = []
     for name in PHOTOGRAPHS:
         before, after = (np.asarray(Image.open(part / f"{name}.png")) for part in (photographs, smooth))
@@ -81,12 +82,11 @@ def main(folder: Path) -> None:
         rows.append([(f"{name}, enlarged", before[crop]), ("network", after[crop]), ("L0 filter itself", target[crop])])
     page = folder / "before_after.jpg"
     sheet(rows).save(page, quality=88)
-    with Smoother(folder / "l0.ort.onnx") as smoother:
-        if smoother.card.strength:
-            strip = [[(name, before), *((f"strength {s:g}", smoother.run(before, strength=s)) for s in STRENGTHS),
-                      ("detail 1: the other way", smoother.run(before, detail=1))]
-                     for name, before in ((name, getattr(data, name)()) for name in PHOTOGRAPHS[:2])]  # fmt: skip
-            sheet(strip).save(folder / "strengths.jpg", quality=88)
+    with Smoother("l0") as smoother:
+        strip = [[(name, before), *((f"strength {s:g}", smoother.run(before, strength=s)) for s in STRENGTHS),
+                  ("detail 1: the other way", smoother.run(before, detail=1))]
+                 for name, before in ((name, getattr(data, name)()) for name in PHOTOGRAPHS[:2])]  # fmt: skip
+    sheet(strip).save(folder / "strengths.jpg", quality=88)
     print(f"\nlook at {page}; smoothed photographs are in {smooth}")
     print(f"export and proof {exporting:.0f} s, peak {export_mb:.0f} MB")
     print(f"smoothing {len(PHOTOGRAPHS)} photographs without torch {smoothing:.1f} s, peak {smooth_mb:.0f} MB")

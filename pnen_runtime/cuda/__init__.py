@@ -116,7 +116,7 @@ def open_cuda() -> Cuda:
     """
     gpu = first_gpu()
     if gpu is None:
-        raise BackendMissing("expected an NVIDIA GPU and its driver, found none")
+        raise BackendMissing("expected an NVIDIA GPU and its driver, found none; the ONNX file runs on the CPU")
     try:
         from .by_pycuda import PyCuda
 

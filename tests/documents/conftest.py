@@ -81,7 +81,7 @@ def workplace(tmp_path_factory):
     for name in FILMS:
         film(folder / name, photo[:48, :64])
     (folder / "runs" / "soft").mkdir(parents=True)
-    for name in ("MODEL.onnx", "MODEL.ort.onnx", "runs/soft/best.ort.onnx"):
+    for name in ("MODEL.onnx", "MODEL.ort.onnx", "runs/soft/best.ort.onnx", "runs/soft/best.ort.fp16.onnx"):
         shutil.copy(BUNDLED / "l0-fast.onnx", folder / name)
     return folder
 

@@ -79,19 +79,39 @@ export default {env: {wasm: {}, versions: {}},
 """
 
 
+@pytest.fixture(scope="module")
+def webgpu(chromium):
+    """A browser with a stand-in for a graphics card."""
+    browser = chromium(*GPU)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def changed(built, tmp_path):
+    """A function that takes or changes files of a copy of the page's folder, and returns it."""
+
+    def change(files):
+        folder = shutil.copytree(built, tmp_path / "web", copy_function=os.link)
+        for name, content in files.items():
+            (folder / name).unlink()  # not the one that it is linked to
+            if content is not None:
+                (folder / name).write_bytes(content)
+        return folder
+
+    return change
+
+
 @pytest.mark.parametrize(("values", "fault", "wanted"), [
     ("1 - v", "", None),
     ("1 - v + 0.01", "", "differ from WASM's by 2."),
     ("NaN", "", "differ from WASM's by"),
     ("1 - v", "if (name === 'webgpu') throw new Error('device lost');", "device lost"),
 ])  # fmt: skip
-def test_webgpu_is_believed_only_after_a_trial(chromium, built, served, tmp_path, values, fault, wanted):
+def test_webgpu_is_believed_only_after_a_trial(webgpu, changed, served, values, fault, wanted):
     """A stand-in for the library, on a stand-in for a graphics card."""
-    shutil.copytree(built, tmp_path / "web")
     fake = FAKE.replace("WEBGPU", values).replace("FAULT", fault)
-    (tmp_path / "web" / "ort" / "ort.webgpu.bundle.min.mjs").write_text(fake)
-    browser = chromium(*GPU)
-    page = Page(browser, served(tmp_path / "web"))
+    page = Page(webgpu, served(changed({"ort/ort.webgpu.bundle.min.mjs": fake.encode()})))
     page.page.select_option("#backend", "webgpu")
     page.page.wait_for_selector("#place:has-text('WebGPU')")
     page.give(GOOD)
@@ -101,22 +121,22 @@ def test_webgpu_is_believed_only_after_a_trial(chromium, built, served, tmp_path
     assert page.page.is_visible("#fallback") == (wanted is not None)
     assert wanted is None or re.search(f"Not on WebGPU: .*{re.escape(wanted)}", page.text("fallback"))
     np.testing.assert_array_equal(page.saved(), 255 - np.asarray(Image.open(io.BytesIO(GOOD))))
-    browser.close()
+    page.page.context.close()
 
 
-@pytest.mark.parametrize("loss", ["models/wmf-fast.onnx", "ort/ort.wasm.bundle.min.mjs", "torn"])
-def test_missing_files_of_the_page_get_one_line(browser, built, served, tmp_path, loss):
-    shutil.copytree(built, tmp_path / "web")
-    if loss == "torn":
-        model = tmp_path / "web" / "models" / "wmf-fast.onnx"
-        model.write_bytes(model.read_bytes()[:-100])
-    else:
-        (tmp_path / "web" / loss).unlink()
-    page = Page(browser, served(tmp_path / "web"))
+@pytest.mark.parametrize(("losses", "wanted"), [
+    (["models/wmf-fast.onnx", "models/wmf.onnx"], {"wmf-fast": "cannot be loaded", "wmf": "truncated"}),
+    (["ort/ort.wasm.bundle.min.mjs"], {"wmf-fast": "cannot be loaded"}),
+])  # fmt: skip
+def test_missing_files_of_the_page_get_one_line(browser, built, changed, served, losses, wanted):
+    torn = (built / "models" / "wmf.onnx").read_bytes()[:-100]
+    page = Page(browser, served(changed({name: torn if "wmf.onnx" in name else None for name in losses})))
     page.give(GOOD)
-    page.page.check("#models input[value=wmf-fast]", force=True)
-    said = page.run()
-    assert re.search("cannot be loaded|truncated", said) and "make web" in said and "\n" not in said
+    for model, words in wanted.items():
+        page.page.check(f"#models input[value={model}]", force=True)
+        said = page.run()
+        assert words in said and "make web" in said and "\n" not in said, said
+    page.page.context.close()
 
 
 @pytest.mark.skipif("PNEN_WEBGPU" not in os.environ, reason="set PNEN_WEBGPU=1: WebGPU takes minutes on a stand-in")
