@@ -36,6 +36,7 @@ class Deployed(nn.Module):
                 child.half()
         self.network = network.requires_grad_(False)
         self.strengths = strengths_of(model)
+        self.blocks = any(isinstance(module, DeployedBlock) for module in network.modules())
 
     def forward(self, image: Tensor, strength: Tensor | None = None) -> Tensor:
         return self.network(image)[-1] if strength is None else self.network(image, strength)[-1]

@@ -21,7 +21,7 @@ from .inputs import at_strengths, make_inputs, photograph, photograph_tiles
 from .live import live_maps
 from .logits import largest_logit
 from .lowering import Target
-from .onnx_graph import export_graph
+from .onnx_graph import made_for, traced
 from .parity import Reference, Row, report, require, torch_run
 from .record import make_card
 from .rounding import stored_in_half
@@ -76,12 +76,17 @@ def export(
     logit = largest_logit(model, photograph_tiles(card.channels, largest), strengths)
     card = make_card(checkpoint, logit, live)
     for precision in precisions:
+        traces: dict[Target | None, onnx.ModelProto] = {}
         rounding = _check_rounding(model, references[largest], stem, watch) if precision == "fp16" else []
         for target in targets:
             path = folder / onnx_name(stem, target, precision)
             watch(path.name, 0, 1)
             replaced = path.exists()
-            graph = export_graph(Deployed(model, precision, equal_heads=target == "onnx"), card.channels, target)
+            deployed = Deployed(model, precision, equal_heads=target == "onnx")
+            kind = target if deployed.blocks else None  # without a block all targets share a trace
+            if kind not in traces:
+                traces[kind] = traced(deployed, card.channels)
+            graph = made_for(traces[kind], target)
             own = replace(card, precision=precision, target=target, graph_sha256=graph_sha256(_bytes(graph)))
             with replace_when_done(path) as temporary:
                 _save(graph, own, temporary)

@@ -22,9 +22,12 @@ def export_graph(network: Deployed, channels: int, target: Target) -> onnx.Model
     """The network as ONNX: `image` → `smooth`, float32 (batch, channels, height, width), all but the channels dynamic.
 
     An adjustable network has a second input, `strength`, float32 (batch, 1, height, width).
-    `target` "onnx" has standard operators only, in the pattern that TensorRT fuses (needs `equal_heads` in the
-    network); "ort" has ONNX Runtime's fused attention, which never holds the scores.
     """
+    return made_for(traced(network, channels), target)
+
+
+def traced(network: Deployed, channels: int) -> onnx.ModelProto:
+    """The graph for any target, with attention as an operator of ours: what takes the longest."""
     examples = {"image": torch.rand(2, channels, 37, 53)}  # neither square nor even, so that nothing is specialised
     if network.strengths:
         examples["strength"] = torch.full((2, 1, 37, 53), float(network.strengths[0]))
@@ -41,7 +44,15 @@ def export_graph(network: Deployed, channels: int, target: Target) -> onnx.Model
             verbose=False,
         )
     assert program is not None  # with `dynamo` it never is
-    model = program.model_proto
+    return program.model_proto
+
+
+def made_for(graph: onnx.ModelProto, target: Target) -> onnx.ModelProto:
+    """A copy for `target`: "onnx" has standard operators only, in the pattern that TensorRT fuses (needs `equal_heads`
+    in the network); "ort" has ONNX Runtime's fused attention, which never holds the scores.
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(graph)
     lower(model, target)
     _forget_origin(model)
     if target == "ort":

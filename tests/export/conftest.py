@@ -236,7 +236,7 @@ def change_exported(monkeypatch):
             weights.CopyFrom(numpy_helper.from_array(change(numpy_helper.to_array(weights)), weights.name))
             return exported
 
-        original = module.export_graph
-        monkeypatch.setattr(module, "export_graph", changed)
+        original = module.made_for
+        monkeypatch.setattr(module, "made_for", changed)
 
     return change_first_weights

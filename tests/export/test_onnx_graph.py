@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto
 
 from pnen_export.deploy import Deployed
-from pnen_export.onnx_graph import export_graph
+from pnen_export.onnx_graph import export_graph, made_for, traced
 
 NAMES = ["pyramid", "wide keys", "wang", "last stage only", "without block", "grey", "tiling"]
 KINDS = [("fp32", "onnx"), ("fp32", "ort"), ("fp16", "onnx"), ("fp16", "ort")]
@@ -82,6 +82,18 @@ def test_two_exports_give_the_same_bytes(network, graph, precision, target):
     again = export_graph(Deployed(model, precision, equal_heads=target == "onnx"), 3, target)
     first = graph(name, precision, target)
     assert again.SerializeToString(deterministic=True) == first.SerializeToString(deterministic=True)
+
+
+@pytest.mark.parametrize("target", ["onnx", "ort"])
+@pytest.mark.parametrize("name", ["without block", "wang"])
+def test_without_a_block_one_trace_serves_both_targets(network, graph, name, target):
+    model = network(name)
+    deployed = {kind: Deployed(model, equal_heads=kind == "onnx") for kind in ("onnx", "ort")}
+    assert deployed["onnx"].blocks == deployed["ort"].blocks == (name != "without block")
+    other = deployed[target if deployed[target].blocks else "ort" if target == "onnx" else "onnx"]
+    shared = made_for(traced(other, model.config.image_channels), target)
+    assert shared.SerializeToString(deterministic=True) == graph(name, "fp32", target).SerializeToString(
+        deterministic=True)  # fmt: skip
 
 
 @pytest.mark.parametrize("target", ["onnx", "ort"])
