@@ -21,7 +21,7 @@ FREE = {"free/train": (59, "CC0 and Unsplash licence"), "Kodak24": (24, "")}
 LICENCES = {"CC0-1.0": "any use, no attribution needed", "Apache-2.0": "any use, the notice is kept"}
 PUBLISHED = "the full-size PNEN on other photographs (Zhu et al. 2020, Table 1)"
 SIZES, USUAL = {1: "", 2: ", each in two sizes", 3: ", each in three sizes"}, 2  # of `pnen-train pictures`
-ORDINALS = ("first", "second", "third")  # folders of trainings that went before, in runs
+ORDINALS = ("first", "second", "third", "fourth", "fifth")  # folders of trainings that went before, in runs
 ABSOLUTE = re.compile(r"""(?:^|[\s"'=(,:])(~?/\w|[A-Za-z]:[\\/])""")  # a path that begins somewhere in a text
 
 
@@ -66,7 +66,7 @@ def reproduce(training: Mapping[str, Any], before: list[dict[str, Any]], given: 
               for size, folder in folders.items()),
             f"pnen-train pictures {given.choose_on} holdout --sizes 1 --clean",
             *(f"{command(record['recipe'], folders[size], 'holdout')} --out runs/{ordinal}"
-              for record, size, ordinal in zip(before, sizes, ORDINALS, strict=False)),
+              for record, size, ordinal in zip(before, sizes[:-1], ORDINALS[: len(before)], strict=True)),
             command(training["recipe"], folders[sizes[-1]], "holdout")]  # fmt: skip
 
 
