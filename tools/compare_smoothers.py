@@ -191,7 +191,7 @@ def _beside(picture: Path | None, page: Path) -> str | None:
 def _save(picture: Any, path: Path) -> None:
     """A figure of matplotlib or a picture of Pillow."""
     with replace_when_done(path) as temporary:
-        picture.savefig(temporary) if hasattr(picture, "savefig") else picture.save(temporary, quality=85)
+        picture.savefig(temporary) if hasattr(picture, "savefig") else picture.save(temporary, quality=78)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def main(folder: Path) -> None:
         strip = [[(name, before), *((f"strength {s:g}", smoother.run(before, strength=s)) for s in STRENGTHS),
                   ("detail 1: the other way", smoother.run(before, detail=1))]
                  for name, before in ((name, getattr(data, name)()) for name in PHOTOGRAPHS[:2])]  # fmt: skip
-    sheet(strip).save(folder / "strengths.jpg", quality=88)
+    sheet(strip).save(folder / "strengths.jpg", quality=80)
     print(f"\nlook at {page}; smoothed photographs are in {smooth}")
     print(f"export and proof {exporting:.0f} s, peak {export_mb:.0f} MB")
     print(f"smoothing {len(PHOTOGRAPHS)} photographs without torch {smoothing:.1f} s, peak {smooth_mb:.0f} MB")

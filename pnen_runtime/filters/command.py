@@ -26,9 +26,9 @@ SHARED = ("words", "out", "filter_name", "strength", "mix", "detail", "repeat", 
           "quality", "strip", "raw", "compare", "quiet", "verbose", "as_json")  # fmt: skip
 HINT = """\
 Take the filter (--filter) where nothing but its own result will do, for strengths that no model knows (wmf, sd), and
-for strong L0: at λ 0.2 l0 comes as near as 26.12 dB in 0.526 s of one CPU thread, the filter takes 0.663 s.
-Take the model where time counts: l0 34.08 dB in 0.543 s against 0.877 s (λ 0.02), wmf 39.82 dB in 0.301 s against
-0.435 s, sd 34.82 dB in 0.356 s against 5.87 s, for 481x321 pixels; where pictures are large, since filters take them
+for strong L0: at λ 0.2 l0 comes as near as 26.69 dB in 0.654 s of one CPU thread, the filter takes 0.744 s.
+Take the model where time counts: l0 34.59 dB in 0.628 s against 0.850 s (λ 0.02), wmf 40.06 dB in 0.338 s against
+0.476 s, sd 35.27 dB in 0.548 s against 6.25 s, for 481x321 pixels; where pictures are large, since filters take them
 whole; and on GPUs, since filters run on the CPU."""
 
 

@@ -93,6 +93,8 @@ def test_with_noise_the_target_is_the_filter_of_the_noisy_picture_and_pages_show
     clean, of_noisy = [line for line in text.splitlines() if line.startswith("| 2 photographs")]
     assert "| 50 | none |" in clean and "| 50 | σ = 6 levels |" in of_noisy and f"| {best}: " in of_noisy
     assert f"| {rows['doing nothing']['psnr']:.2f} | **{rows['wmf-fast']['psnr']:.2f} in " in of_noisy
+    of_front = rows["wmf-fast"]["front"]
+    assert ("with noise of σ = 6 levels, at strength 50, take " in text) == (not of_front)
     assert f"{rows['bilateral']['psnr']:.2f} in " in of_noisy and beside_classical("sd", tmp_path) == []
 
 
