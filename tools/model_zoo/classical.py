@@ -41,8 +41,8 @@ def beside_classical(name: str, folder: Path) -> list[str]:
     ]
     return ["## Beside classical smoothers", "dB, and CPU seconds of one thread, all of a row in the same run. The "
             "classical smoothers are tuned for the filter, the strength and the noise on other pictures: on the "
-            "held-out ones for BSDS500's, and the other way round. Forms of the filter itself are not among them: "
-            "[the comparison](comparison.md).", table(head, rows), *instead]  # fmt: skip
+            "held-out ones (reduced) for BSDS500's, and the other way round. Forms of the filter itself are not among "
+            "them: [the comparison](comparison.md).", table(head, rows), *instead]  # fmt: skip
 
 
 def _row(name: str, header: dict[str, str], target: dict[str, Any]) -> list[str]:
