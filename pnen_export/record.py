@@ -59,7 +59,7 @@ def strength_of(checkpoint: Checkpoint) -> dict[str, Any]:
         return {}
     (least, most), task = checkpoint.config["strengths"], checkpoint.training.get("task")
     task = task if isinstance(task, dict) else {}
-    kind = task.get("filter") or task.get("function", "noise")
+    kind = str(task.get("filter") or task.get("function", "noise"))  # whatever a damaged record has there
     setting = "strength" if "function" in task else STRENGTH.get(kind, kind)
     default = task.get(setting)
     if type(default) not in (int, float) or not least <= default <= most:

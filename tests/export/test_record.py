@@ -39,7 +39,8 @@ def test_strength_of_an_adjustable_network_is_that_of_its_task(checkpoint, netwo
     assert make_card(checkpoint(task=task)).strength == {}
 
 
-@pytest.mark.parametrize("task", [{}, {"filter": "l0"}, {"filter": "l0", "strength": 3.0}, {"noise": "much"}, "l0"])
+@pytest.mark.parametrize("task", [{}, {"filter": "l0"}, {"filter": "l0", "strength": 3.0}, {"noise": "much"}, "l0",
+                                  {"filter": {"": {}}}, {"filter": ["l0"], "strength": 0.02}])  # fmt: skip
 def test_an_adjustable_network_without_a_default_strength_is_refused(checkpoint, network, task):
     with pytest.raises(CheckpointError, match=r"strengths from 0.002 to 0.2.* default"):
         make_card(checkpoint(network("adjustable"), task=task))
