@@ -115,7 +115,7 @@ def pages(models: Path | None, into: Path) -> None:
     found = [Model.read(name, models or BUNDLED, models or BUNDLED_ONNX) for name in names]
     for model in found:
         write_page(into / f"{model.name}.md", model)
-        if curve := model.training.get("curve"):
+        if len(curve := model.training.get("curve", ())) > 1:  # one validation is no curve
             _save(training_curve(model.name, curve), into / f"{model.name}_curve.png")
         with Smoother(model.file, threads=1) as smoother:
             _save(failures(smoother), into / f"{model.name}_failures.jpg")

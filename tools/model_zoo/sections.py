@@ -133,7 +133,9 @@ def training(name: str, checkpoint: Checkpoint) -> list[str]:
     note = f" {record['note']}" if "note" in record else ""
     parts = ["## Training", f"{', '.join(words)}.{took} On {record['trained_on']}.{note}",
              "\n".join(f"    {line}" for line in record["reproduce"])]  # fmt: skip
-    return [*parts, f"![validation PSNR over the steps]({name}_curve.png)"] if record.get("curve") else parts
+    return (
+        [*parts, f"![validation PSNR over the steps]({name}_curve.png)"] if len(record.get("curve", ())) > 1 else parts
+    )
 
 
 def _of_before(start: dict[str, Any]) -> str:
