@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from pnen_runtime.errors import CheckpointError, UsageError
 from pnen_runtime.files import is_file, write_bytes
@@ -34,6 +35,16 @@ def _bundled() -> Path:
 
 
 BUNDLED = _bundled()
+
+
+class _Unset(TorchFunctionMode):
+    """Leaves new weights as they are, for those that others replace at once: drawing them takes most of the time."""
+
+    def __torch_function__(self, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(called, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return called(*args, **kwargs)
 
 
 @dataclass
@@ -61,7 +72,10 @@ class Checkpoint:
     def model(self) -> nn.Module:
         """The network with its weights, in evaluation mode; CheckpointError where they do not belong together."""
         try:
-            with torch.device("meta"):  # settings of a hostile file take no memory before the weights were seen to fit
+            with (
+                torch.device("meta"),
+                _Unset(),
+            ):  # settings of a hostile file take no memory before the weights were seen to fit
                 model = build(self.network, self.config)
             model.load_state_dict(self.weights, assign=True)
             model = deepcopy(model.float())

@@ -59,6 +59,7 @@ class Optimiser:
     loss: str = "mse"  # of an image; "l1"; "ceilnet": the own losses of that network, on edges too
     # Of an adjustable network: errors weigh (default / strength) to this power, or the strongest drown the others.
     strength_power: float = 0.0
+    flat_weight: float = 0.0  # what errors count where colour is flat and stays as it is; 0: as much as elsewhere
     deep_supervision: bool = True  # every exit has its own loss, Eq. 5; False: the last one only
     mean_of_exits: bool = False  # the mean of these losses, as for MemNet, instead of their sum
     average: float = 0.0  # decay a step of the weights' moving average, which is scored and kept; 0: the weights are
@@ -104,7 +105,7 @@ SECTIONS: dict[str, type] = {"data": Data, "optimiser": Optimiser, "run": Run}
 CHOICES = {"schedule": ("plateau", "cosine", "step"), "precision": ("fp32", "bf16", "auto"),
            "method": ("adam", "sgd", "muon"), "loss": ("mse", "l1", "ceilnet")}  # fmt: skip
 FROM_0 = ("seed", "minimum_rate", "warmup_steps", "patience", "weight_decay", "clip_norm", "clip_step", "late_share",
-          "average", "images", "strength_power")  # fmt: skip
+          "average", "images", "strength_power", "flat_weight")  # fmt: skip
 LEAST = {"crop": 16, "late_crop": 16, "tile": 16} | dict.fromkeys(FROM_0, 0)  # others: 1, or above 0
 SHARES = ("late_share", "average")
 KINDS: dict[type, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}

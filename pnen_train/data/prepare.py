@@ -1,6 +1,8 @@
 """Training pictures from photographs: reduced, some of them noisy, with drawn ones among them."""
 
+import math
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +22,25 @@ SMALL = (
 LEAST = 112  # pixels a side, which the crops of the bundled recipes have
 ONE_NAME = "their training pictures would have one name"
 NOISE = (2.0, 14.0)  # σ in 8-bit levels
+THIRD = 1 / 3
 
 
 def training_pictures(
-    photographs: Sequence[Path], progress: Progress = lambda *_: None, *, sizes: int = 2, clean: bool = False
+    photographs: Sequence[Path],
+    progress: Progress = lambda *_: None,
+    *,
+    sizes: int = 2,
+    noisy: float = THIRD,
+    drawn: float = THIRD,
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Names and (H, W, 3) pictures to train on; the photographs' names and pixels alone say which.
 
     Every photograph in so many `sizes`: at most about `SIDE` pixels a side, and made still smaller by the next whole
-    factors, where detail is denser; a noisy piece of every third; and drawn pictures, a third as many as photographs. A
-    network that learns from all of them keeps flat colour flat and knows what a filter makes of noise. `clean` leaves
-    the noisy and the drawn ones out, which a network that takes noise away, or enlarges, must not take for the truth.
+    factors, where detail is denser; `noisy` pieces for each photograph, by default one of every third; and `drawn`
+    pictures for each. A network that learns from all of them keeps flat colour flat and knows what a filter makes of
+    noise; one that takes noise away, or enlarges, must not take noisy and drawn ones for the truth: 0 of both.
     """
+    pieces = Fraction(noisy).limit_denominator(1000)
     named = sorted(by_stem(photographs, ONE_NAME).items())
     for number, (name, path) in enumerate(named):
         photograph = read_rgb(path)
@@ -39,10 +48,10 @@ def training_pictures(
         yield name, picture
         for further in range(1, sizes):
             yield f"{name}_smaller{further}", reduced(photograph, further)
-        if number % 3 == 0 and not clean:
-            yield f"{name}_noisy", noisy(picture, number)
+        for piece in range(math.ceil((number + 1) * pieces) - math.ceil(number * pieces)):
+            yield f"{name}_noisy{piece or ''}", with_noise(picture, number + piece * len(named))
         progress(number + 1, len(named))
-    for number in range(0 if clean else len(named) // 3):
+    for number in range(math.floor(len(named) * Fraction(drawn).limit_denominator(1000))):
         kind = list(KINDS)[number % len(KINDS)]
         yield f"drawn_{kind}_{number}", draw(kind, SMALL, number)
 
@@ -57,7 +66,7 @@ def reduced(picture: NDArray[np.uint8], further: int = 0) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(picture).reduce(factor))
 
 
-def noisy(picture: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+def with_noise(picture: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     """A piece of at most `SMALL` pixels a side with Gaussian noise of one σ, rounded as a camera's."""
     random = np.random.default_rng(seed)
     height, width = (min(SMALL, side) for side in picture.shape[:2])

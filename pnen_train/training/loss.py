@@ -19,6 +19,17 @@ def mean_absolute(image: Tensor, target: Tensor, weight: Tensor | float = 1.0) -
     return (weight * (image - target).abs()).mean()
 
 
+FLAT = 5  # pixels a side, within which the input has one colour
+KEPT = 1.5 / 255  # by less the target changes what stays as it is
+
+
+def flat_places(inputs: Tensor, targets: Tensor) -> Tensor:
+    """Where colour is flat in the input and the target leaves it alone, true in a (B, 1, H, W) mask."""
+    high, low = (sign * F.max_pool2d(sign * inputs, FLAT, 1, FLAT // 2) for sign in (1, -1))
+    flat = (high == low) & ((targets - inputs).abs() < KEPT)
+    return flat.all(dim=1, keepdim=True)
+
+
 DISTANCES = {"mse": mean_square, "l1": mean_absolute}
 
 

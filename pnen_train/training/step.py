@@ -11,7 +11,7 @@ from ..config import Optimiser
 from ..data.batches import Images, batch_of
 from ..data.tasks import noise_of, usual_strength
 from ..device import computes_in_bf16
-from .loss import training_loss
+from .loss import flat_places, training_loss
 from .processes import ALONE, Processes
 from .state import State
 
@@ -23,7 +23,7 @@ class Objective(nn.Module):
     """What is made small: inputs and targets, both (B, C, H, W) in [0, 1] → loss, and MSE of the final image.
 
     An adjustable network takes maps of strengths, (B, 1, H, W), besides; errors are weighed by them, `usual` as 1, each
-    with `soft` added.
+    with `soft` added. Where `flat_weight` is set, errors in flat places have that weight instead.
     """
 
     def __init__(self, network: nn.Module, settings: Optimiser, bf16: bool, usual: float = 1.0, soft: float = 0.0):
@@ -41,6 +41,9 @@ class Objective(nn.Module):
         weight: Tensor | float = 1.0
         if strengths:
             weight = ((self.usual + self.soft) / (strengths[0] + self.soft)) ** self.settings.strength_power
+        if self.settings.flat_weight:
+            everywhere = torch.as_tensor(weight, device=inputs.device)
+            weight = torch.where(flat_places(inputs, targets), self.settings.flat_weight, everywhere)
         return training_loss(images, targets, self.settings, edges, weight), error
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from itertools import pairwise
 
 import pytest
-from model_zoo.origin import Given, origin, refuse_paths, trained_on
+from model_zoo.origin import Given, origin, refuse_paths, reproduce, trained_on
 from model_zoo.recipes import command
 from paper.runs import TrainedRun
 
@@ -69,8 +69,24 @@ def test_pictures_that_are_not_free_and_other_numbers_of_them_are_refused():
     assert twice.startswith("24 photographs free for any use (Kodak24), each in two sizes, 8 noisy pieces of them")
     thrice = trained_on({**learnt, **every, "images": 88}, ["Kodak24"])
     assert thrice.startswith("24 photographs free for any use (Kodak24), each in three sizes, 8 noisy pieces of them")
+    more = trained_on({**learnt, **every, "images": 3 * 83 + 2 * 83 + 27}, ["free/train", "Kodak24"])
+    assert more.endswith("each in three sizes, 166 noisy pieces of them, 27 drawn pictures")
+    drawn = trained_on({**learnt, **every, "images": 2 * 83 + 28 + 2 * 83}, ["free/train", "Kodak24"])
+    assert drawn.endswith("each in two sizes, 28 noisy pieces of them, 166 drawn pictures")
     clean = trained_on({"task": {"scale": 2}, **every, "images": 48}, ["Kodak24"])
     assert clean == "24 photographs free for any use (Kodak24), each in two sizes"
     for folders in (["BSDS500/train"], ["free/train", "mine"]):
         with pytest.raises(UsageError, match="expected photographs free for any use"):
             trained_on(record, folders)
+
+
+def test_the_commands_make_the_pictures_of_every_training():
+    def record(images, **optimiser):
+        recipe = asdict(read_recipe("wmf", [f"optimiser.{key}={value}" for key, value in optimiser.items()]))
+        return {"task": {"filter": "wmf"}, "images": images, "recipe": recipe}
+
+    lines = reproduce(record(442, start="runs/first/best.pt"), [record(221)], GIVEN)
+    assert lines[0] == "pnen-train pictures free/train Kodak24 pictures_in_2"
+    assert lines[1] == "pnen-train pictures free/train Kodak24 pictures --sizes 3 --noisy 2"
+    assert "pictures_in_2 --validation holdout" in lines[3] and lines[3].endswith("--out runs/first")
+    assert " pictures --validation holdout" in lines[4]

@@ -7,7 +7,7 @@ from PIL import Image
 
 from pnen_train.cli import main
 from pnen_train.data.drawn import KINDS, draw
-from pnen_train.data.prepare import NOISE, noisy, reduced
+from pnen_train.data.prepare import NOISE, reduced, with_noise
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -29,9 +29,9 @@ def test_most_of_a_drawn_picture_is_flat(kind):
 
 def test_noise_is_of_a_known_strength_and_seeded():
     grey = np.full((300, 300, 3), 128, np.uint8)
-    found = [np.std(noisy(grey, seed).astype(float)) for seed in range(12)]
+    found = [np.std(with_noise(grey, seed).astype(float)) for seed in range(12)]
     assert NOISE[0] - 0.3 < min(found) and max(found) < NOISE[1] + 0.3 and np.ptp(found) > 2
-    np.testing.assert_array_equal(noisy(grey, 3), noisy(grey, 3))
+    np.testing.assert_array_equal(with_noise(grey, 3), with_noise(grey, 3))
 
 
 def test_photographs_are_reduced_by_whole_factors():
@@ -61,3 +61,8 @@ def test_the_command_makes_a_folder_to_train_on(photo, tmp_path):
     assert one.exit_code == 0 and sorted(path.stem for path in (tmp_path / "one").iterdir()) == four
     again = CliRunner().invoke(main, ["pictures", *call])
     assert again.exit_code == 2 and "expected a new folder" in again.output
+    more = CliRunner().invoke(main, ["pictures", call[0], str(tmp_path / "more"), "--noisy", "1.5", "--drawn", "2"])
+    found = sorted(path.stem for path in (tmp_path / "more").iterdir() if "smaller" not in path.stem)
+    noisy = ["astronaut_noisy", "astronaut_noisy1", "chelsea_noisy", "coffee_noisy", "coffee_noisy1", "rocket_noisy"]
+    assert [name for name in found if "noisy" in name] == noisy and more.exit_code == 0
+    assert sum(name.startswith("drawn") for name in found) == 8

@@ -9,9 +9,9 @@ import torch
 from pnen_train.config import Optimiser
 from pnen_train.data.batches import on_device
 from pnen_train.models.ceilnet import CEILNet, CEILNetConfig, edge_map
-from pnen_train.training.loss import training_loss
+from pnen_train.training.loss import flat_places, training_loss
 from pnen_train.training.state import State
-from pnen_train.training.step import objective_of, train_step
+from pnen_train.training.step import Objective, objective_of, train_step
 
 
 @pytest.fixture
@@ -82,3 +82,29 @@ def test_sgd_has_its_momentum_and_weight_decay(tiny, pairs):
         replace(state.recipe, optimiser=Optimiser(weight_decay=1e-3)), pairs, torch.device("cpu")
     ).optimiser
     assert isinstance(adam, torch.optim.Adam) and adam.param_groups[0]["weight_decay"] == 1e-3
+
+
+def test_errors_weigh_more_where_colour_is_flat_and_stays():
+    class Still(torch.nn.Module):
+        def forward(self, image):
+            return (image + 0.01,)
+
+    inputs = torch.full((1, 3, 20, 20), 0.5)
+    inputs[..., 10:] = 0.75
+    target = inputs.clone()
+    target[..., :8, :] += 0.1  # the filter moves it
+    found = flat_places(inputs, target)[0, 0]
+    assert found[8:, :8].all() and found[8:, 12:].all() and not found[:8].any() and not found[:, 8:12].any()
+    errors = (inputs + 0.01 - target).square().mean((0, 1))
+    expected = torch.where(found, 50 * errors, errors).mean()
+    loss, error = Objective(Still(), Optimiser(flat_weight=50.0), False)(inputs, target)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+    assert float(error) == pytest.approx(float(errors.mean()), rel=1e-5)  # what is told stays the mean square error
+
+
+@pytest.mark.parametrize("odd", [0, 1])
+def test_one_other_pixel_makes_its_surroundings_no_flat_place(odd):
+    inputs = torch.full((1, 3, 11, 11), 0.5)
+    inputs[0, odd, 5, 5] += 1 / 255
+    found = flat_places(inputs, inputs)[0, 0]
+    assert not found[3:8, 3:8].any() and found.sum() == 121 - 25

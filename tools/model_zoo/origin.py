@@ -20,7 +20,8 @@ from .recipes import command
 FREE = {"free/train": (59, "CC0 and Unsplash licence"), "Kodak24": (24, "")}
 LICENCES = {"CC0-1.0": "any use, no attribution needed", "Apache-2.0": "any use, the notice is kept"}
 PUBLISHED = "the full-size PNEN on other photographs (Zhu et al. 2020, Table 1)"
-SIZES, USUAL = {1: "", 2: ", each in two sizes", 3: ", each in three sizes"}, 2  # of `pnen-train pictures`
+SIZES = {1: "", 2: ", each in two sizes", 3: ", each in three sizes"}  # of `pnen-train pictures`
+MORE = ({}, {"noisy": 2}, {"drawn": 2}, {"noisy": 2, "drawn": 2})  # for each photograph, instead of a third
 ORDINALS = ("first", "second", "third", "fourth", "fifth")  # folders of trainings that went before, in runs
 ABSOLUTE = re.compile(r"""(?:^|[\s"'=(,:])(~?/\w|[A-Za-z]:[\\/])""")  # a path that begins somewhere in a text
 
@@ -56,48 +57,69 @@ def origin(run: TrainedRun, given: Given) -> dict[str, Any]:
     return training
 
 
+@dataclass(frozen=True)
+class Made:
+    """What `pnen-train pictures` made of so many photographs: options that differ from its own, and the pictures."""
+
+    sizes: int = 2
+    more: tuple[tuple[str, int], ...] = ()
+    pictures: int = 0
+
+    @property
+    def options(self) -> str:
+        changed = {**({"sizes": self.sizes} if self.sizes != Made.sizes else {}), **dict(self.more)}
+        return "".join(f" --{name} {value}" for name, value in changed.items())
+
+    @property
+    def folder(self) -> str:
+        return "_".join(["pictures_in", str(self.sizes), *(f"{value}_{name}" for name, value in self.more)])
+
+
 def reproduce(training: Mapping[str, Any], before: list[dict[str, Any]], given: Given) -> list[str]:
     """The commands that make the pictures and repeat the training, after those that went before it."""
     names = given.trained_on.split()
-    sizes = [sizes_and_pictures(record, names)[0] for record in (*before, training)]
-    folders = {size: "pictures" if size == sizes[-1] else f"pictures_in_{size}" for size in sizes}
+    made = [made_of(record, names) for record in (*before, training)]
+    folders = {each: "pictures" if each == made[-1] else each.folder for each in made}
     clean = "" if "filter" in training["task"] else " --clean"
-    return [*(f"pnen-train pictures {given.trained_on} {folder}{f' --sizes {size}' * (size != USUAL)}{clean}"
-              for size, folder in folders.items()),
+    return [*(f"pnen-train pictures {given.trained_on} {folder}{each.options}{clean}"
+              for each, folder in folders.items()),
             f"pnen-train pictures {given.choose_on} holdout --sizes 1 --clean",
-            *(f"{command(record['recipe'], folders[size], 'holdout')} --out runs/{ordinal}"
-              for record, size, ordinal in zip(before, sizes[:-1], ORDINALS[: len(before)], strict=True)),
-            command(training["recipe"], folders[sizes[-1]], "holdout")]  # fmt: skip
+            *(f"{command(record['recipe'], folders[each], 'holdout')} --out runs/{ordinal}"
+              for record, each, ordinal in zip(before, made[:-1], ORDINALS[: len(before)], strict=True)),
+            command(training["recipe"], folders[made[-1]], "holdout")]  # fmt: skip
 
 
 def trained_on(training: Mapping[str, Any], folders: list[str]) -> str:
     """How many pictures of which kind the network saw, in words, from what `pnen-train pictures` makes of FREE ones."""
-    sizes, made = sizes_and_pictures(training, folders)
+    made = made_of(training, folders)
     count = sum(FREE[folder][0] for folder in folders)
     used, part = training["images"], training["recipe"]["data"].get("images", 0)
-    if used != (min(part, made) or made):
-        raise UsageError(f"expected a training on {min(part, made) or made} pictures, as `pnen-train pictures` makes "
-                         f"of {' and '.join(folders)}, got one on {used}")  # fmt: skip
+    if used != (min(part, made.pictures) or made.pictures):
+        raise UsageError(f"expected a training on {min(part, made.pictures) or made.pictures} pictures, as "
+                         f"`pnen-train pictures` makes of {' and '.join(folders)}, got one on {used}")  # fmt: skip
     sources = "; ".join(": ".join(filter(None, (folder, FREE[folder][1]))) for folder in folders)
-    kinds = f"{count} photographs free for any use ({sources}){SIZES[sizes]}"
+    kinds = f"{count} photographs free for any use ({sources}){SIZES[made.sizes]}"
     if "filter" in training["task"]:
-        kinds += f", {-(-count // 3)} noisy pieces of them, {count // 3} drawn pictures"
-    return kinds if used == made else f"{used} of {made} pictures, spread evenly: {kinds}"
+        noisy, drawn = _further(count, dict(made.more))
+        kinds += f", {noisy} noisy pieces of them, {drawn} drawn pictures"
+    return kinds if used == made.pictures else f"{used} of {made.pictures} pictures, spread evenly: {kinds}"
 
 
-def sizes_and_pictures(training: Mapping[str, Any], folders: list[str]) -> tuple[int, int]:
-    """In how many sizes each photograph came, and how many pictures were made in all: two where neither can be told."""
+def made_of(training: Mapping[str, Any], folders: list[str]) -> Made:
+    """What was made of all photographs, by how many pictures there are; as it usually is where that cannot be told."""
     if others := [folder for folder in folders if folder not in FREE]:
         raise UsageError(f"expected photographs free for any use ({', '.join(FREE)}), got {' '.join(others)}")
-    count = sum(FREE[folder][0] for folder in folders)
-    once = count + (-(-count // 3) + count // 3 if "filter" in training["task"] else 0)
-    made = {sizes: once + (sizes - 1) * count for sizes in SIZES}
-    part = training["recipe"]["data"].get("images", 0)
-    found = [
-        sizes for sizes, all_of_them in made.items() if training["images"] == (min(part, all_of_them) or all_of_them)
-    ]
-    sizes = found[0] if len(found) == 1 else USUAL
-    return sizes, made[sizes]
+    count, part = sum(FREE[folder][0] for folder in folders), training["recipe"]["data"].get("images", 0)
+    smoothing = "filter" in training["task"]
+    ways = [Made(sizes, tuple(more.items()), count * sizes + sum(_further(count, more)) * smoothing)
+            for more in (MORE if smoothing else MORE[:1]) for sizes in SIZES]  # fmt: skip
+    found = [way for way in ways if training["images"] == (min(part, way.pictures) or way.pictures)]
+    return found[0] if len(found) == 1 else next(way for way in ways if way.sizes == Made.sizes)
+
+
+def _further(count: int, more: Mapping[str, int]) -> tuple[int, int]:
+    """Noisy pieces and drawn pictures for so many photographs."""
+    return count * more.get("noisy", 0) or -(-count // 3), count * more.get("drawn", 0) or count // 3
 
 
 def _name_the_start(training: dict[str, Any], where: str) -> list[dict[str, Any]]:

@@ -72,9 +72,19 @@ def _break(data: bytearray, draw: Draw) -> None:
         )  # fmt: skip
 
 
+def _copied(value: Any) -> Any:
+    """Dictionaries and lists anew; what they hold, maybe tensors, is replaced by damage and never changed in place."""
+    if not isinstance(value, dict | list):
+        return value
+    found = copy.copy(value)
+    for key in found if isinstance(found, dict) else range(len(found)):
+        found[key] = _copied(found[key])
+    return found
+
+
 def damaged_value(value: Any, draw: Draw) -> Any:
     """A copy of nested dictionaries and lists in which one or two fields are odd, gone, renamed or too many."""
-    found = copy.deepcopy(value)
+    found = _copied(value)
     if not draw.whole:
         for _ in range(draw.choice((1, 1, 2))):
             found = _odd(found, draw)
