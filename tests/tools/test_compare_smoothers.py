@@ -13,7 +13,7 @@ from compare.page import Comparison, markdown, plain, verdicts
 from compare.ways import Target, Way, fixed_ways
 from hypothesis import given
 from hypothesis import strategies as st
-from model_zoo.classical import beside_classical
+from model_zoo.classical import all_in_one, beside_classical
 from model_zoo.scores import with_noise
 from PIL import Image
 
@@ -88,6 +88,11 @@ def test_with_noise_the_target_is_the_filter_of_the_noisy_picture_and_pages_show
 
     kept.rename(tmp_path / "comparison.json")
     compare(*words, "--noise", 6)
+    whole = "\n".join(all_in_one(tmp_path))
+    alone = json.loads((tmp_path / "comparison.json").read_text())["targets"][0]["rows"]
+    for row in alone:
+        assert f"{row['psnr']:.2f}" in whole if row["psnr"] else "| the filter itself | exact in " in whole
+    assert "| [wmf-fast](wmf-fast.md) | " in whole
     text = "\n".join(beside_classical("wmf-fast", tmp_path))
     best = max(("bilateral", "guided"), key=lambda name: rows[name]["psnr"])
     clean, of_noisy = [line for line in text.splitlines() if line.startswith("| 2 photographs")]

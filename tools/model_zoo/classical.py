@@ -5,11 +5,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+from compare.ways import SYMBOL
+
 from pnen_train.data.filters import STRENGTH
 
 from .sections import seconds, table
 
 RUNS = "comparison*.json"  # of --json, beside the pages
+KINDS = ("nothing", "network", "exact", "opencv", "classical")  # of ways, as they come in a table
+FORMS = {"exact": "the filter itself", "opencv": "OpenCV's own form of it"}
 USUAL = "bilateral"  # what most people would take
 
 
@@ -43,6 +47,31 @@ def beside_classical(name: str, folder: Path) -> list[str]:
             "classical smoothers are tuned for the filter, the strength and the noise on other pictures: on the "
             "held-out ones (reduced) for BSDS500's, and the other way round. Forms of the filter itself are not among "
             "them: [the comparison](comparison.md).", table(head, rows), *instead]  # fmt: skip
+
+
+def all_in_one(folder: Path) -> list[str]:
+    """The whole run on the photographs of the scores as one table; nothing where it was not made."""
+    path = folder / RUNS.replace("*", "")
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text("utf-8"))
+    targets, ways = found["targets"], dict[tuple[str, str], list[str]]()
+    for number, target in enumerate(targets):
+        for row in target["rows"]:
+            cells = ways.setdefault((row["kind"], FORMS.get(row["kind"], row["name"])), [""] * len(targets))
+            cells[number] = f"{_cell(row)}{' ●' * row['front']}" if row["kind"] != "nothing" else f"{row['psnr']:.2f}"
+    head = [f"{target['filter'].upper()}, {SYMBOL[target['filter']]} = "
+            f"{target['settings'][STRENGTH[target['filter']]]:g}" for target in targets]  # fmt: skip
+    rows = [[f"[{name}]({name}.md)" if kind == "network" else name, *cells]
+            for order in KINDS for (kind, name), cells in ways.items() if kind == order]  # fmt: skip
+    return [
+        "The same beside the exact filters, OpenCV's forms of them and classical smoothers: dB, and CPU seconds of one "
+        f"thread, on {found['header']['scored on'].partition(',')[0]}, all in the same run; ● is on the front of "
+        f"nearness and time. The classical smoothers are tuned on {found['header']['tuned on']}.",
+        table(["way", *head], rows),
+        "[The comparison](comparison.md) has what they were tuned to, memory, other photographs and noise, and says "
+        "what to take where a network is not on the front.",
+    ]
 
 
 def _row(name: str, header: dict[str, str], target: dict[str, Any]) -> list[str]:

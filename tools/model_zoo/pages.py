@@ -15,7 +15,7 @@ from pnen_train.data.filters import STRENGTH
 from pnen_train.models import count_parameters
 
 from . import restored, sections
-from .classical import beside_classical
+from .classical import all_in_one, beside_classical
 from .learnt import ends_of, maker_of
 from .sections import FILTERS, decibels, number, seconds, table, tile_of
 
@@ -136,7 +136,7 @@ def write_index(path: Path, models: Sequence[Model]) -> None:
     """Tables of all models and the picture of their tiles."""
     imitating = [model for model in models if "filter" in model.training["task"]]
     restoring = [model for model in models if model not in imitating]
-    _put(path, NEW_INDEX, "\n\n".join([*_index(imitating), *_index_restored(restoring)]))
+    _put(path, NEW_INDEX, "\n\n".join([*_index(imitating), *all_in_one(path.parent), *_index_restored(restoring)]))
 
 
 def _index(models: Sequence[Model]) -> list[str]:
