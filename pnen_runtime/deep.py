@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,9 +34,9 @@ log = logging.getLogger("pnen")
 
 @dataclass(frozen=True)
 class DeepPicture:
-    """(H, W, 3|4) uint16 or float32 pixels, upright, and the libvips image that holds their metadata."""
+    """Pages of (H, W, 2|3|4) uint16 or float32 pixels, upright, and the libvips image that holds their metadata."""
 
-    pixels: np.ndarray
+    pages: list[np.ndarray]
     source: Any
     name: str
 
@@ -58,36 +59,50 @@ class DeepPicture:
                 return None
             if image.interpretation in OTHER_COLOURS:
                 return None
-            pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
-            check_pixels(path, image.width, image.height, 1, most)
-            image = image.autorot()
-            pixels = image.numpy()
+            count = image.get("n-pages") if image.get_typeof("n-pages") else 1
+            check_pixels(path, image.width, image.height, count, most)
+            whole = load(file if isinstance(file, bytes) else path, fail_on="error", n=-1) if count > 1 else image
+            found = [page.autorot() for page in (whole.pagesplit() if count > 1 else [image])]
+            pages = [np.ascontiguousarray(page.numpy()) for page in found]
         except vips.Error as error:
             log.debug("%s: %s", path, " ".join(str(error).split()))
             return None  # Pillow says what is wrong with it, or reads what libvips does not know
-        if pages > 1:
-            log.warning("%s: only the first of %d frames is taken", path, pages)
-        return cls(np.ascontiguousarray(pixels), image, path)
+        return cls(pages, found[0], path)
+
+    def held_by(self, path: Path) -> list[np.ndarray]:
+        """The pages that the format of this suffix holds: one, but of a TIFF all; the log says what is left out."""
+        if len(self.pages) > 1 and path.suffix.lower() == ".png":
+            log.warning("%s: only the first of %d frames is taken", self.name, len(self.pages))
+            return self.pages[:1]
+        return self.pages
 
     def rounded(self, *, told: bool = True) -> PIL.Image.Image:
-        """In 8 bits, with the profile alone of its metadata, which the log tells."""
+        """The first page in 8 bits, with the profile alone of its metadata, which the log tells."""
         from PIL import Image
 
-        full = 1.0 if self.pixels.dtype == np.float32 else 65535.0
-        image = Image.fromarray(np.rint(255 * np.clip(self.pixels / full, 0, 1)).astype(np.uint8))
+        full = 1.0 if self.pages[0].dtype == np.float32 else 65535.0
+        image = Image.fromarray(np.rint(255 * np.clip(self.pages[0] / full, 0, 1)).astype(np.uint8))
         if self.source.get_typeof("icc-profile-data"):
             image.info["icc_profile"] = self.source.get("icc-profile-data")
         if told:
             log.warning("%s: rounded to 8 bits; .tif keeps all of it", self.name)
         return image
 
-    def like(self, pixels: np.ndarray) -> Self:
+    def like(self, pages: list[np.ndarray]) -> Self:
         """Other pixels with the same metadata."""
-        return replace(self, pixels=pixels)
+        return replace(self, pages=pages)
 
     def fits(self, path: Path) -> bool:
-        """Whether the format of this suffix holds it without loss."""
-        return self.source.format in HOLDS.get(path.suffix.lower(), ())
+        """Whether the format of this suffix holds more than 8 bits in colour."""
+        return path.suffix.lower() in HOLDS
+
+    def in_bits_of(self, path: Path, result: np.ndarray) -> np.ndarray:
+        """A result as the format of this suffix holds it: floats in 16 bits where it has none, which the log says."""
+        kinds = HOLDS[path.suffix.lower()]
+        if self.source.format in kinds:
+            return result
+        log.warning("%s: rounded to 16 bits; .tif keeps all of it", self.name)
+        return np.rint(65535 * np.clip(result, 0, 1)).astype(np.uint16)
 
 
 def unknown_samples(data: bytes) -> str:
@@ -131,10 +146,13 @@ def write_deep(path: Path, pixels: np.ndarray) -> None:
     write_bytes(path, encode_deep(path, pixels))
 
 
-def encode_deep(path: Path, pixels: np.ndarray, source: Any = None, *, strip: bool = False) -> bytes:
+def encode_deep(
+    path: Path, pixels: np.ndarray, source: Any = None, *, strip: bool = False, more: Sequence[np.ndarray] = ()
+) -> bytes:
     """The file of (H, W, 2|3|4) uint16 or float32 pixels in the format of the suffix, with the metadata of `source`.
 
-    With `strip` without them; colours of 16 bits are in sRGB then, floats keep the profile that their values need.
+    `more` are the pages after the first of a TIFF, as large as it. With `strip` without metadata; colours of 16 bits
+    are in sRGB then, floats keep the profile that their values need.
 
     Raises ImageError where the format cannot hold them, BackendMissing without libvips.
     """
@@ -148,7 +166,8 @@ def encode_deep(path: Path, pixels: np.ndarray, source: Any = None, *, strip: bo
             f"{path}: {suffix or 'a name without suffix'} cannot hold {pixels.dtype} in colour; write .tif"
         )
     height, width, bands = pixels.shape
-    image = vips.Image.new_from_memory(np.ascontiguousarray(pixels).data, width, height, bands, kind)
+    below = np.ascontiguousarray(np.concatenate([pixels, *more]))
+    image = vips.Image.new_from_memory(below.data, width, len(below), bands, kind)
     image = image.copy(interpretation="grey16" if bands == 2 else "rgb16" if kind == "ushort" else "scrgb")
     kept = 0
     if source is not None:
@@ -163,8 +182,11 @@ def encode_deep(path: Path, pixels: np.ndarray, source: Any = None, *, strip: bo
             image, kept = image.icc_transform("srgb", depth=16).copy(), 0
         if kept & METADATA["exif-data"]:
             image.set_type(vips.GValue.gint_type, "orientation", 1)  # the pixels are upright by now
+        tiff = {"page_height": height} if more else {}
         data: bytes = (
-            image.pngsave_buffer(bitdepth=16, keep=kept) if suffix == ".png" else image.tiffsave_buffer(keep=kept)
+            image.pngsave_buffer(bitdepth=16, keep=kept)
+            if suffix == ".png"
+            else image.tiffsave_buffer(keep=kept, **tiff)
         )
     except vips.Error as error:
         raise ImageError(f"{path}: the image cannot be written: {' '.join(str(error).split())}") from None

@@ -104,20 +104,10 @@ def smoothed(
     """
     deep = DeepPicture.read(source, most)
     if deep is not None and deep.fits(kind):
-        wanted, estimate = _settled(smoother, deep.pixels, wanted)
-        result = smoother.run(deep.pixels, **wanted, progress=progress)
-        depth = "16 bits" if result.dtype == np.uint16 else "floats"
-        data = encode_deep(kind, result, deep.source, strip=saved.strip)
-        height, width = result.shape[:2]
-        whole, pixels = deep, result
-
-        def pair() -> tuple[PIL.Image.Image, PIL.Image.Image]:
-            return whole.rounded(told=False), whole.like(pixels).rounded(told=False)
-
-        return Made(data, width, height, 1, estimate, depth, pair)
-    floats = deep is not None and deep.pixels.dtype == np.float32  # of which Pillow knows nothing
+        return _smoothed_deep(smoother, deep, kind, wanted, saved, progress)
+    floats = deep is not None and deep.pages[0].dtype == np.float32  # of which Pillow knows nothing
     if deep and floats:
-        take_apart(deep.pixels, minimum_side=1)  # refuses what is beyond black and white, which would be cut off
+        take_apart(deep.pages[0], minimum_side=1)  # refuses what is beyond black and white, which would be cut off
         images = [deep.rounded()]
     else:
         images = read_frames(source, check_format(kind).name, most)
@@ -126,6 +116,32 @@ def smoothed(
     first, *more = [strip(frame) for frame in results] if saved.strip else results
     file = encode(kind, first, saved.quality_of(kind), more)
     return Made(file, *first.size, len(results), estimate, "8 bits", lambda: (images[0], results[0]))
+
+
+def _smoothed_deep(
+    smoother: Smoother | Upscaler,
+    deep: DeepPicture,
+    kind: Path,
+    wanted: dict[str, Any],
+    saved: Saved,
+    progress: Progress | None,
+) -> Made:
+    """Colour of 16 bits or floats, page by page."""
+    pages = deep.held_by(kind)
+    wanted, estimate = _settled(smoother, pages[0], wanted)
+    results = [
+        smoother.run(page, **wanted, progress=progress and of_frames(progress, number, len(pages)))
+        for number, page in enumerate(pages)
+    ]
+    first, *more = [deep.in_bits_of(kind, result) for result in results]
+    data = encode_deep(kind, first, deep.source, strip=saved.strip, more=more)
+    height, width = first.shape[:2]
+    depth = "16 bits" if first.dtype == np.uint16 else "floats"
+
+    def pair() -> tuple[PIL.Image.Image, PIL.Image.Image]:
+        return deep.rounded(told=False), deep.like(results).rounded(told=False)
+
+    return Made(data, width, height, len(results), estimate, depth, pair)
 
 
 def _held_by(found: Format, image: PIL.Image.Image, source: Path | bytes) -> PIL.Image.Image:

@@ -61,7 +61,7 @@ def test_metadata_stay_and_the_picture_is_turned_upright(run, tmp_path):
 
 
 def test_a_format_that_cannot_hold_it_gets_8_bits_and_a_word(run, tmp_path, caplog):
-    for name, array in (("fine.png", FINE), ("floats.tif", FLOATS)):
+    for name, array in (("fine.png", FINE), ("floats.tif", FLOATS)):  # floats in a PNG: 16 bits, below
         write_image(tmp_path / name, array)
         caplog.clear()
         done = run(tmp_path / name, tmp_path / "out.jpg", "--overwrite", kind="identity")
@@ -157,3 +157,56 @@ def test_upright_pictures_say_so_and_strip_leaves_nothing(run, tmp_path, suffix)
     assert "icc_profile" not in bare.info and "exif" not in bare.info and 271 not in bare.getexif()
     kept, plain = pixels(tmp_path / f"out{suffix}").astype(int), pixels(tmp_path / f"bare{suffix}")
     assert np.abs(kept - plain).max() < 0.01 * 65535  # from sRGB to sRGB
+
+
+def test_floats_become_16_bits_in_a_png_and_that_is_said(run, tmp_path, caplog):
+    write_image(tmp_path / "in.tif", FLOATS)
+    done = run(tmp_path / "in.tif", tmp_path / "out.png", "--compare", tmp_path / "both.png", kind="identity")
+    assert done.exit_code == 0 and "rounded to 16 bits" in caplog.text and "in 16 bits" in done.stdout
+    np.testing.assert_array_equal(pixels(tmp_path / "out.png"), FINE)
+    assert np.asarray(Image.open(tmp_path / "both.png")).std() > 10
+
+
+@pytest.mark.parametrize(("array", "turn"), [(FINE, 1), (ALPHA, 1), (FLOATS, 1), (FINE, 6)])
+def test_pages_go_through_one_by_one(run, tmp_path, array, turn):
+    height, width, bands = array.shape
+    kind = "float" if array.dtype == np.float32 else "ushort"
+    pages = [array, array[::-1], array[:, ::-1]]
+    image = pyvips.Image.new_from_memory(np.concatenate(pages).tobytes(), width, 3 * height, bands, kind)
+    image = image.copy(interpretation="scrgb" if kind == "float" else "rgb16")
+    image.set_type(pyvips.GValue.gint_type, "orientation", turn)
+    image.tiffsave(str(tmp_path / "in.tif"), page_height=height)
+    done = run(tmp_path / "in.tif", tmp_path / "out.tif")
+    assert done.exit_code == 0 and "3 frames" in done.stdout, done.stderr
+    found = pyvips.Image.new_from_file(str(tmp_path / "out.tif"), n=-1)
+    assert found.get("n-pages") == 3 and found.format == kind
+    white = 1 if kind == "float" else 65535
+    for page, was in zip(found.pagesplit(), pages, strict=True):
+        upright = np.rot90(was, -1) if turn == 6 else was
+        seen = upright[..., 3] > 0 if bands == 4 else np.ones(upright.shape[:2], bool)
+        np.testing.assert_allclose(page.numpy()[seen][:, :3], white - upright[seen][:, :3], atol=1e-6)
+
+
+def test_of_several_pages_a_png_gets_the_first_and_a_word(run, tmp_path, caplog):
+    image = pyvips.Image.new_from_memory(np.concatenate([FINE, FINE]).tobytes(), 50, 80, 3, "ushort")
+    image.copy(interpretation="rgb16").tiffsave(str(tmp_path / "in.tif"), page_height=40)
+    assert run(tmp_path / "in.tif", tmp_path / "out.png", kind="identity").exit_code == 0
+    assert "only the first of 2 frames" in caplog.text
+    np.testing.assert_array_equal(pixels(tmp_path / "out.png"), FINE)
+
+
+def test_pages_of_several_sizes_are_read_in_8_bits_with_a_word(run, tmp_path, caplog):
+    first, second = tmp_path / "1.tif", tmp_path / "2.tif"
+    write_image(first, FINE)
+    write_image(second, np.ascontiguousarray(FINE[:30]))
+    _join([first, second], tmp_path / "in.tif")
+    done = run(tmp_path / "in.tif", tmp_path / "out.tif", kind="identity")
+    assert done.exit_code == 0 and "8 bits" in caplog.text and "2 frames" in done.stdout
+
+
+def _join(files, out):
+    import tifffile
+
+    with tifffile.TiffWriter(out) as writer:
+        for file in files:
+            writer.write(tifffile.imread(file), photometric="rgb", compression="none")

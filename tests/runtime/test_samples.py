@@ -83,6 +83,12 @@ def test_samples_that_are_not_known_are_refused_by_what_they_are(run, tmp_path, 
     assert done.exit_code == 1 and line in done.stderr and not (tmp_path / "out.tif").exists()
 
 
+def test_the_range_of_32_bits_is_told_without_a_sign(run, tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((20, 20), 3_990_000_000, np.uint32))
+    done = run(tmp_path / "a.tif", tmp_path / "b.tif")
+    assert done.exit_code == 1 and "of 32 bits up to 3,990,000,000; scale them first" in done.stderr
+
+
 @pytest.mark.parametrize("given", [b"", "file"])
 def test_an_empty_file_is_called_empty(tmp_path, given):
     (tmp_path / "a.jpg").write_bytes(b"")
