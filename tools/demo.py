@@ -56,6 +56,13 @@ def fitted(picture: np.ndarray, width: int) -> Image.Image:
     return Image.fromarray(picture).resize((width, round(width * picture.shape[0] / picture.shape[1])))
 
 
+def strengths_of(smoother: Smoother) -> list[list[tuple[str, np.ndarray]]]:
+    """Two photographs, each at several strengths and with its details brought out, with captions."""
+    return [[(name, before), *((f"strength {s:g}", smoother.run(before, strength=s)) for s in STRENGTHS),
+             ("detail 1: the other way", smoother.run(before, detail=1))]
+            for name, before in ((name, getattr(data, name)()) for name in PHOTOGRAPHS[:2])]  # fmt: skip
+
+
 @click.command(cls=Command)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def main(folder: Path) -> None:
@@ -83,10 +90,7 @@ def main(folder: Path) -> None:
     page = folder / "before_after.jpg"
     sheet(rows).save(page, quality=88)
     with Smoother("l0") as smoother:
-        strip = [[(name, before), *((f"strength {s:g}", smoother.run(before, strength=s)) for s in STRENGTHS),
-                  ("detail 1: the other way", smoother.run(before, detail=1))]
-                 for name, before in ((name, getattr(data, name)()) for name in PHOTOGRAPHS[:2])]  # fmt: skip
-    sheet(strip).save(folder / "strengths.jpg", quality=80)
+        sheet(strengths_of(smoother)).save(folder / "strengths.jpg", quality=80)
     print(f"\nlook at {page}; smoothed photographs are in {smooth}")
     print(f"export and proof {exporting:.0f} s, peak {export_mb:.0f} MB")
     print(f"smoothing {len(PHOTOGRAPHS)} photographs without torch {smoothing:.1f} s, peak {smooth_mb:.0f} MB")
