@@ -72,12 +72,14 @@ class Checkpoint:
     def model(self) -> nn.Module:
         """The network with its weights, in evaluation mode; CheckpointError where they do not belong together."""
         try:
-            with (
-                torch.device("meta"),
-                _Unset(),
-            ):  # settings of a hostile file take no memory before the weights were seen to fit
+            # Settings of a hostile file take no memory before the weights were seen to fit.
+            with torch.device("meta"), _Unset():
                 model = build(self.network, self.config)
+            kinds = {name: own.is_floating_point() for name, own in model.state_dict().items()}
             model.load_state_dict(self.weights, assign=True)
+            for name, weight in model.state_dict().items():
+                if weight.is_floating_point() != kinds[name]:
+                    raise TypeError(f"{name} holds {weight.dtype}")
             model = deepcopy(model.float())
         except (UsageError, RuntimeError, TypeError, AttributeError, ValueError, OverflowError) as error:
             told = str(error).partition("state_dict for ")[2].partition(":")[2] or str(error)

@@ -57,11 +57,11 @@ class Optimiser:
     clip_norm: float = 0.0  # largest norm of the gradient; 0: any
     clip_step: float = 0.0  # largest norm of rate times gradient; 0: any
     loss: str = "mse"  # of an image; "l1"; "ceilnet": the own losses of that network, on edges too
-    # Of an adjustable network: errors weigh (default / strength) to this power, or the strongest drown the others.
-    strength_power: float = 0.0
+    strength_power: float = 0.0  # errors weigh (default / strength) to this power, or the strongest drown the others
     flat_weight: float = 0.0  # what errors count where colour is flat and stays as it is; 0: as much as elsewhere
     deep_supervision: bool = True  # every exit has its own loss, Eq. 5; False: the last one only
     mean_of_exits: bool = False  # the mean of these losses, as for MemNet, instead of their sum
+    frozen_norms: bool = False  # keep the statistics of the weights to start with, as the trained network will use them
     average: float = 0.0  # decay a step of the weights' moving average, which is scored and kept; 0: the weights are
 
 

@@ -51,7 +51,7 @@ class Meter:
             return
         self.told, recipe = True, state.recipe
         costs = scaled(recipe, seconds / steps, scoring_seconds(state.final, recipe, self.held, self.device))
-        state.model.train()
+        state.learn()
         memory = None if recipe.data.late_share else peak_memory(self.device)
         if costs.of(recipe) >= SHORT:
             say(f"{self.name}: {told(recipe, costs, memory, self.device, self.began[0] - 1)}")

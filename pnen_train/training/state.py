@@ -24,7 +24,7 @@ from ..device import put
 from ..models import build
 from ..models.ceilnet import CEILNet
 from ..versions import versions
-from .muon import Muon
+from .optimiser import optimiser_of, take_moments
 from .schedule import Schedule
 from .start import begin_with
 
@@ -59,7 +59,7 @@ class State:
         if recipe.optimiser.start:
             record["start"] = {"weights": recipe.optimiser.start, "sha256": begin_with(model, recipe.optimiser.start)}
         model = put(model, device)
-        return cls(recipe, model, _optimiser(recipe, model), Schedule(recipe.optimiser), _sha256(pairs),
+        return cls(recipe, model, optimiser_of(recipe, model), Schedule(recipe.optimiser), _sha256(pairs),
                    record | _circumstances(recipe, pairs, device), _average_of(model, recipe))  # fmt: skip
 
     @classmethod
@@ -101,11 +101,11 @@ class State:
             hint = "; validation_images holds out others" * ("run.validation_images" in scored_otherwise)
             raise CheckpointError(f"{path}: expected the images and targets that the run began with, got others{hint}")
         model = put(found.model().train(), device)
-        averaged, optimiser = _average_of(model, recipe), _optimiser(recipe, model)
+        averaged, optimiser = _average_of(model, recipe), optimiser_of(recipe, model)
         try:
             if averaged is not None:
                 model.load_state_dict(kept["weights"])
-            _continue(optimiser, kept["optimiser"])
+            take_moments(optimiser, kept["optimiser"])
             schedule, best = Schedule(recipe.optimiser, **kept["schedule"]), float(kept["best"])
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -129,7 +129,7 @@ class State:
         for network in filter(None, (self.model, self.averaged)):
             network.load_state_dict(weights)
         training = self.training | {"recipe": asdict(recipe)} | record
-        return State(recipe, self.model, _optimiser(recipe, self.model), Schedule(recipe.optimiser), self.images,
+        return State(recipe, self.model, optimiser_of(recipe, self.model), Schedule(recipe.optimiser), self.images,
                      training, self.averaged)  # fmt: skip
 
     @property
@@ -141,6 +141,14 @@ class State:
     def final(self) -> nn.Module:
         """The network that is scored and kept: of averaged weights where there are such."""
         return self.model if self.averaged is None else self.averaged
+
+    def learn(self) -> None:
+        """Into the mode of training; frozen norms stay as they are used later, so that just that is learnt."""
+        self.model.train()
+        if self.recipe.optimiser.frozen_norms:
+            for part in self.model.modules():
+                if isinstance(part, nn.BatchNorm2d):
+                    part.eval()
 
     def follow(self) -> None:
         """Take a step's weights into their average, whose memory is short at first."""
@@ -183,31 +191,6 @@ def build_network(recipe: Recipe) -> nn.Module:
 
 def _average_of(model: nn.Module, recipe: Recipe) -> nn.Module | None:
     return deepcopy(model).eval().requires_grad_(False) if recipe.optimiser.average else None
-
-
-def _optimiser(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    s = recipe.optimiser
-    if s.method == "muon":
-        return Muon(model, s.learning_rate, s.weight_decay)
-    common: dict[str, Any] = {"lr": s.learning_rate, "weight_decay": s.weight_decay, "fused": True}
-    if s.method == "sgd":
-        return torch.optim.SGD(model.parameters(), momentum=0.9, **common)
-    return torch.optim.Adam(model.parameters(), **common)
-
-
-def _continue(optimiser: torch.optim.Optimizer, kept: dict[str, Any]) -> None:
-    """Take the moments as they were kept, and nothing else: the settings are the recipe's.
-
-    Raises ValueError where one is of another shape than its weights: the next step would end in the middle.
-    """
-    settings = [{key: value for key, value in group.items() if key != "params"} for group in optimiser.param_groups]
-    optimiser.load_state_dict(kept)
-    for group, own in zip(optimiser.param_groups, settings, strict=True):
-        group.update(own)
-    for weight, state in optimiser.state.items():
-        for name, moment in state.items():
-            if not (moment is None or (isinstance(moment, torch.Tensor) and moment.shape in ((), weight.shape))):
-                raise ValueError(f"{name} is no moment of weights of shape {tuple(weight.shape)}")
 
 
 def _circumstances(recipe: Recipe, pairs: Sequence[Pair], device: torch.device) -> dict[str, Any]:

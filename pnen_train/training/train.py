@@ -97,6 +97,7 @@ def train(
     torch.set_float32_matmul_precision("high" if place.type == "cuda" else "highest")
     state = State.resumed(files.last, recipe, pairs, place) if resume else State.fresh(recipe, pairs, place)
     state.training["processes"] = processes.count
+    state.learn()
     images, objective = on_device(pairs, place), objective_of(state, place, processes)
     processes.wait()  # all have read what the first will now write
     if fit and not resume:
@@ -209,7 +210,7 @@ def validate(state: State, validation: Sequence[Pair], device: torch.device) -> 
     scores = mean_scores(rows)
     shown = (part if part.dtype == np.uint8 else levels(part) for part in (image, result, target))
     picture = np.concatenate(list(shown), axis=1)
-    state.model.train()
+    state.learn()
     return scores, picture
 
 

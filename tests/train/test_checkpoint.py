@@ -168,3 +168,11 @@ def test_a_checkpoint_that_is_replaced_keeps_its_mode(saved):
     path.chmod(0o600)
     save_checkpoint(path, found)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["entry.weight", "dilated.0.0.body.1.running_mean"])
+def test_weights_of_whole_numbers_are_refused(saved, name):
+    found, _ = saved
+    found.weights[name] = found.weights[name].to(torch.int64)
+    with pytest.raises(CheckpointError, match="the weights do not fit network pnen: "):
+        found.model()
