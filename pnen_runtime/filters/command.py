@@ -26,9 +26,9 @@ SHARED = ("words", "out", "filter_name", "strength", "mix", "detail", "repeat", 
           "quality", "strip", "raw", "compare", "quiet", "verbose", "as_json")  # fmt: skip
 HINT = """\
 Take the filter (--filter) where nothing but its own result will do, for strengths that no model knows (wmf, sd), and
-for strong L0: at λ 0.2 l0 comes as near as 26.69 dB in 0.654 s of one CPU thread, the filter takes 0.744 s.
-Take the model where time counts: l0 34.59 dB in 0.628 s against 0.850 s (λ 0.02), wmf 40.06 dB in 0.338 s against
-0.476 s, sd 35.27 dB in 0.548 s against 6.25 s, for 481x321 pixels; where pictures are large, since filters take them
+for strong L0: at λ 0.2 l0 comes as near as 27.55 dB in 0.584 s of one CPU thread, the filter takes 0.701 s.
+Take the model where time counts: l0 35.17 dB in 0.630 s against 0.812 s (λ 0.02), wmf 40.38 dB in 0.403 s against
+0.758 s, sd 35.37 dB in 0.499 s against 5.45 s, for 481x321 pixels; where pictures are large, since filters take them
 whole; and on GPUs, since filters run on the CPU."""
 
 
