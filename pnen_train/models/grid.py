@@ -54,9 +54,13 @@ class Entry(nn.Conv2d):
                 return self.convolved(picture, self.kernels(), self.bias)
             seen, told = self.kernels().split([self.picture_channels, 1], 1)
             features = self.convolved(picture, seen)
-            if self.contrast_power:
-                features = features / self.contrast(strength)
-            return features + self.convolved(self.encoded(strength), told, self.bias)
+            encoded, contrast = self.encoded(strength), self.contrast(strength) if self.contrast_power else None
+            if features.dtype != encoded.dtype:  # weights of 16 bits: a strength is told apart in single precision
+                encoded = encoded.to(features.dtype)
+                contrast = None if contrast is None else contrast.to(features.dtype)
+            if contrast is not None:
+                features = features / contrast
+            return features + self.convolved(encoded, told, self.bias)
 
     def convolved(self, inputs: Tensor, kernels: Tensor, bias: Tensor | None = None) -> Tensor:
         """(B, inputs, H, W) → (B, C, ceil(H/g), ceil(W/g)), with what is beyond the border."""

@@ -150,3 +150,21 @@ def test_multiplications_are_those_of_a_quarter_of_the_places():
     ends = 8 * 4 * 36 + 2 * 8 * 12 * 9
     assert count_macs(made, 20, 30) == 10 * 15 * (inside + ends)
     assert depth(made) == 1 + 2 * 2 * 2 + 3
+
+
+@pytest.mark.parametrize(("kind", "within"), [(torch.bfloat16, 0.02), (torch.float16, 0.003)])
+@pytest.mark.parametrize("power", [0.0, 0.5])
+def test_weights_of_16_bits_take_strengths_too(power, kind, within):
+    found, image = build_bundled_like(power), torch.rand(1, 3, 24, 32)
+    strength = strength_map(0.02, image)
+    exact = found(image, strength)[-1]
+    rounded = deepcopy(found).to(kind)(image, strength)[-1]
+    assert rounded.dtype == torch.float32 and 0 < (rounded - exact).abs().max() < within
+
+
+def build_bundled_like(power):
+    """Weights small enough that rounding alone tells the two apart."""
+    made = deepcopy(network(equivariant=True, contrast_power=power))
+    for weight in made.parameters():
+        weight.mul_(0.3)
+    return made
