@@ -193,7 +193,7 @@ def test_memory_is_that_of_the_picture():
     small, large = (megabytes(Allocates(), np.zeros((side, side, 3), np.uint8)) for side in (200, 1000))
     if small is None:
         pytest.skip("this system does not tell")
-    assert 190 < large < 260 and 7 < small < 60
+    assert 0.9 * 192 < large < 260 and 0.9 * 7.7 < small < 60  # some of what the process held may serve again
 
 
 @pytest.mark.parametrize(("words", "told"), [

@@ -7,6 +7,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -47,12 +48,13 @@ def test_a_cut_matroska_is_said(clip, run, tmp_path):
 
 
 def test_a_damaged_frame_is_said(clip, run, tmp_path):
+    # One and the same damage: of 60 random ones FFmpeg takes 2 for pictures, as H.264 has no checksums.
     source = clip(frames=24, sound=None, options={"crf": "4", "g": "4", "bf": "0"})
     with av.open(str(source)) as file:
         spots = [(packet.pos, packet.size) for packet in file.demux(video=0) if packet.size]
     content = bytearray(source.read_bytes())
     position, size = spots[8]
-    content[position + size // 3 : position + size // 2] = os.urandom(size // 2 - size // 3)
+    content[position + size // 3 : position + size // 2] = np.random.default_rng(0).bytes(size // 2 - size // 3)
     source.write_bytes(content)
     done = run(source, tmp_path / "out.mp4")
     assert done.exit_code == 1 and "damaged" in done.stderr and "0.3" in done.stderr, done.output
