@@ -2,6 +2,7 @@ import http.client
 import io
 import json
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -76,9 +77,19 @@ def command(*words):
         process.communicate()
 
 
+def begin(port, sent):
+    """A connection on which this has been sent."""
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.sendall(sent)
+    return connection
+
+
 @contextmanager
-def service(names=("l0-fast",), workers=1, waiting=1, most=10**6, most_bytes=10**6, seconds=600.0):
-    """The service in a thread of this process, and its client."""
+def service(names=("l0-fast",), workers=1, waiting=1, most=10**6, most_bytes=10**6, seconds=600.0, early=None):
+    """The service in a thread of this process, and its client.
+
+    `early` is sent by `client.early` before the service looks: however slow the machine, it then comes in time.
+    """
     files = {name: find_model(name) for name in names}
     cards = {name: read_onnx_card(path) for name, path in files.items()}
     places = Places(files, workers, waiting, most, threads=1)
@@ -87,6 +98,7 @@ def service(names=("l0-fast",), workers=1, waiting=1, most=10**6, most_bytes=10*
     thread = threading.Thread(target=server.run, args=([opened],))
     client = Client(opened.getsockname()[1])
     client.places = places
+    client.early = None if early is None else begin(client.port, early)
     thread.start()
     try:
         yield client

