@@ -89,6 +89,7 @@ def test_with_noise_the_target_is_the_filter_of_the_noisy_picture_and_pages_show
     kept.rename(tmp_path / "comparison.json")
     compare(*words, "--noise", 6)
     whole = "\n".join(all_in_one(tmp_path))
+    of_front = {row["name"]: row["front"] for row in json.loads(kept.read_text())["targets"][0]["rows"]}["wmf-fast"]
     alone = json.loads((tmp_path / "comparison.json").read_text())["targets"][0]["rows"]
     for row in alone:
         assert f"{row['psnr']:.2f}" in whole if row["psnr"] else "| the filter itself | exact in " in whole
@@ -98,7 +99,6 @@ def test_with_noise_the_target_is_the_filter_of_the_noisy_picture_and_pages_show
     clean, of_noisy = [line for line in text.splitlines() if line.startswith("| 2 photographs")]
     assert "| 50 | none |" in clean and "| 50 | σ = 6 levels |" in of_noisy and f"| {best}: " in of_noisy
     assert f"| {rows['doing nothing']['psnr']:.2f} | **{rows['wmf-fast']['psnr']:.2f} in " in of_noisy
-    of_front = rows["wmf-fast"]["front"]
     assert ("with noise of σ = 6 levels, at strength 50, take " in text) == (not of_front)
     assert f"{rows['bilateral']['psnr']:.2f} in " in of_noisy and beside_classical("sd", tmp_path) == []
 
@@ -190,10 +190,11 @@ def test_memory_is_that_of_the_picture():
 
             return nullcontext(lambda picture: np.ones(picture.size * 8).sum())
 
-    small, large = (megabytes(Allocates(), np.zeros((side, side, 3), np.uint8)) for side in (200, 1000))
-    if small is None:
-        pytest.skip("this system does not tell")
-    assert 0.9 * 192 < large < 260 and 0.9 * 7.7 < small < 60  # some of what the process held may serve again
+    for side in (600, 1200):  # both of a size that the allocator gets from the system, and gives back to it
+        found, made = megabytes(Allocates(), np.zeros((side, side, 3), np.uint8)), 8 * 8 * 3 * side**2 / 1e6
+        if found is None:
+            pytest.skip("this system does not tell")
+        assert made - 24 < found < made + 60  # Linux counts pages by processor, and some MB late
 
 
 @pytest.mark.parametrize(("words", "told"), [
