@@ -181,7 +181,8 @@ def test_no_tile_shows_in_a_sky_or_on_a_gradient(name):
 def peak_mb(picture, model):
     """Of a process that smooths this picture with the bundled network."""
     code = "from pnen_runtime.cli import smooth; smooth()"
-    command = [sys.executable, "-c", code, picture, picture.with_name("out.png"), "--model", model, "--force"]
+    words = ["--model", model, "--force", "--threads", "1"]  # each thread has stacks and buffers of its own
+    command = [sys.executable, "-c", code, picture, picture.with_name("out.png"), *words]
     finished = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(finished.stdout.rpartition("peak ")[2].split()[0])
 
