@@ -14,6 +14,7 @@ from .bare import without_resolution
 from .errors import BackendMissing, ImageError, TooLarge
 from .files import write_bytes
 from .install import pip_install
+from .tiff_samples import for_libvips
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 PNG, TIFF = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HOLDS = {".png": ("ushort",), ".tif": ("ushort", "float"), ".tiff": ("ushort", "float")}  # what a suffix can hold
 METADATA = {"exif-data": 1, "xmp-data": 2, "iptc-data": 4, "icc-profile-data": 8}  # and how `keep` counts them
-VALUES = {
-    "uchar": "8 bits", "char": "8 signed bits", "ushort": "16 bits", "short": "16 signed bits", "uint": "32 bits",
-    "int": "32 signed bits", "float": "floats", "double": "doubles", "complex": "complex", "dpcomplex": "complex",
-}  # fmt: skip
 WORDS = 16  # comments and descriptions, likewise
 OTHER_COLOURS = ("cmyk", "lab", "labq", "labs", "xyz", "lch", "hsv")  # which Pillow converts
 INSTALL = f"install libvips for it: {pip_install('deep')}"
@@ -57,7 +54,7 @@ class DeepPicture:
             image = load(file if isinstance(file, bytes) else path, fail_on="error")
             if image.bands not in (2, 3, 4) or image.format not in ("ushort", "float"):
                 return None
-            if image.interpretation in OTHER_COLOURS:
+            if image.interpretation in OTHER_COLOURS or (kind == "tiff" and not for_libvips(file)):
                 return None
             count = image.get("n-pages") if image.get_typeof("n-pages") else 1
             check_pixels(path, image.width, image.height, count, most)
@@ -103,21 +100,6 @@ class DeepPicture:
             return result
         log.warning("%s: rounded to 16 bits; .tif keeps all of it", self.name)
         return np.rint(65535 * np.clip(result, 0, 1)).astype(np.uint16)
-
-
-def unknown_samples(data: bytes) -> str:
-    """Of a TIFF that neither Pillow nor `DeepPicture` takes, what libvips sees in it; nothing where it sees none."""
-    vips = libvips() if data[:4] in TIFF else None
-    if vips is None:
-        return ""
-    try:
-        image = vips.Image.tiffload_buffer(data)
-    except vips.Error:
-        return ""
-    if image.format in ("ushort", "float") and image.bands in (2, 3, 4):
-        return ""
-    odd = ", stored as is not known here" if image.format in ("uchar", "ushort") and image.bands < 5 else ""
-    return f"a TIFF of {image.bands} channel{'s' * (image.bands > 1)} of {VALUES[image.format]}{odd}"
 
 
 def _head(path: Path) -> bytes:

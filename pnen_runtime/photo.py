@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from .bare import bare_files, ends_in, tiff_is_cut
-from .deep import check_pixels, libvips, unknown_samples, write_deep
+from .deep import check_pixels, libvips, write_deep
 from .encode import FORMATS, encode
 from .errors import ImageError, TooLarge
 from .files import write_bytes
 from .install import pip_install
 from .metadata import gather
-from .samples import check_signs, cut_to_8_bits, in_levels, left_out
+from .samples import cut_to_8_bits, in_levels, left_out
+from .tiff_samples import described, for_libvips, misread_by_pillow, pages
 from .video_file import is_video
 
 if TYPE_CHECKING:
@@ -101,7 +102,6 @@ def _frames(path: Path, source: Any, kind: str | None, most: int | None) -> list
             Image.open(file, formats=[name for name in OPENED if name in Image.OPEN]) as image,
         ):
             count = _count(image)
-            check_signs(image)
             if image.format == "TIFF" and tiff_is_cut(image.fp):
                 raise ImageError(f"{path}: the image cannot be read: it is cut off, and pages behind it are missing")
             if image.format == "GIF" and not ends_in(image.fp, b";"):
@@ -137,15 +137,13 @@ def _unidentified(path: Path, data: bytes) -> ImageError:
 
     if not data:
         return ImageError(f"{path}: expected an image, got an empty file")
-    if found := unknown_samples(data):
-        return ImageError(
-            f"{path}: expected 8 or 16 bits, or floats, in 1 to 4 channels, got {found}; convert it first"
-        )
+    if tags := next(pages(data), None):
+        lacking = "" if libvips() else f" with libvips: {pip_install('deep')}"
+        hint = f"pnen-smooth reads it{lacking}" if for_libvips(data) else "convert it first"
+        usual = "grey or RGB, alpha or none, of 8 or 16 bits or floats of 32"
+        return ImageError(f"{path}: expected {usual}, stored as usual, got {described(tags)}; {hint}")
     heif = path.suffix.lower() in READ_ONLY and "HEIF" not in Image.OPEN
     hint = "; to read it: pip install pillow-heif" if heif else ""
-    if path.suffix.lower() in (".tif", ".tiff"):
-        hint = "; of floats those of 32 bits are read, in colour by pnen-smooth"
-        hint += "" if libvips() else f" with {pip_install('deep')}"
     hint = "; videos go through pnen-smooth and pnen_runtime.video.smooth_video" if is_video(path) else hint
     return ImageError(f"{path}: expected an image, got something else or a broken header{hint}")
 
@@ -181,6 +179,8 @@ def _upright(path: Path, image: PIL.Image.Image) -> PIL.Image.Image:
 def _frame(path: Path, image: PIL.Image.Image, number: int) -> PIL.Image.Image:
     if number:
         image.seek(number)
+    if image.format == "TIFF" and (wrong := misread_by_pillow(image.tag_v2)):  # type: ignore[attr-defined]
+        raise ImageError(f"{path}: {wrong}")
     image.load()
     upright = in_levels(_upright(path, image), image)
     gather(path, image, upright.info)

@@ -1,4 +1,4 @@
-"""How samples are stored, where Pillow takes them for something else: deeper than 8 bits, signed, white at zero."""
+"""How samples are stored, where Pillow takes them for something else: deeper than 8 bits, white at zero."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import ImageError
+from .tiff_samples import BITS, CHANNELS, PHOTOMETRIC, SAMPLE_FORMAT, WHITE_IS_ZERO
 
 if TYPE_CHECKING:
     import PIL.Image
 
-BITS, PHOTOMETRIC, CHANNELS, SAMPLE_FORMAT = 258, 262, 277, 339  # tags of a TIFF
-WHITE_IS_ZERO, SIGNED = 0, 2  # and their values
 SIZ, DEPTH = b"\xff\x4f\xff\x51", 42  # how the codestream of a JPEG 2000 begins, and where the first depth is
 AV1, HIGH_DEPTH = b"av1C", 0x40  # the box with the settings of an AVIF, and its flag for 10 or 12 bits
 HEAD = 65536  # bytes in which those are
@@ -41,14 +40,6 @@ def _head(file: Any) -> bytes:
     head: bytes = file.read(HEAD)
     file.seek(here)
     return head
-
-
-def check_signs(image: PIL.Image.Image) -> None:
-    """ImageError for a TIFF of signed bytes, which Pillow takes for unsigned ones."""
-    if image.format == "TIFF" and image.mode[0] != "I":
-        signs = image.tag_v2.get(SAMPLE_FORMAT, ())  # type: ignore[attr-defined]
-        if SIGNED in (signs if isinstance(signs, tuple) else (signs,)):
-            raise ImageError("expected values from 0 on, got signed ones of 8 bits; convert it first")
 
 
 def in_levels(image: PIL.Image.Image, source: PIL.Image.Image) -> PIL.Image.Image:

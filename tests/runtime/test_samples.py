@@ -1,6 +1,8 @@
 """How files store their samples: what Pillow takes for something else is read as it is, refused, or named."""
 
 import struct
+from contextlib import suppress
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from skimage import data
 
 from pnen_runtime import ImageError, read_image, write_image
 from pnen_runtime.cli import smooth
+from pnen_runtime.deep import DeepPicture
 
 PHOTO = data.coffee()[100:140, 200:250]
 DEEP = PHOTO.astype(np.uint16) * 257
@@ -43,7 +46,9 @@ def test_where_zero_is_white_it_is_read_as_white_or_refused(tmp_path, mode, orde
     white = {"L": 255, "I;16": 65535, "F": 1}[mode]
     tifffile.imwrite(tmp_path / "a.tif", white - GREY[mode], photometric="miniswhite", byteorder=order)
     if (mode, order) == ("I;16", ">"):
-        with pytest.raises(ImageError, match="of 16 bits, stored as is not known here; convert it first"):
+        with pytest.raises(
+            ImageError, match="got a TIFF of grey with white at zero, 1 channel of 16 bits; convert it first"
+        ):
             read_image(tmp_path / "a.tif")
     else:
         np.testing.assert_allclose(np.asarray(read_image(tmp_path / "a.tif")), GREY[mode], atol=1e-6)
@@ -72,15 +77,55 @@ def test_channels_that_are_left_out_are_named(tmp_path, caplog, stored):
 @pytest.mark.parametrize(("stored", "line"), [
     ((GREY["L"].astype(int) - 128).astype(np.int8), "expected values from 0 on, got signed ones of 8 bits"),
     ((GREY["I;16"].astype(int) - 32768).astype(np.int16), "expected grey values of 16 bits, got -"),
-    (np.dstack([DEEP, DEEP[..., :2]]), "got a TIFF of 5 channels of 16 bits; convert it first"),
-    (DEEP.astype(np.uint32), "got a TIFF of 3 channels of 32 bits; convert it first"),
-    (FLOATS.astype(np.float64), "of floats those of 32 bits are read"),
-    (FLOATS[..., 1].astype(np.float64), "of floats those of 32 bits are read"),
+    (np.dstack([DEEP, DEEP[..., :2]]), "got a TIFF of RGB, 5 channels of 16 bits; convert it first"),
+    (DEEP.astype(np.uint32), "got a TIFF of RGB, 3 channels of 32 bits; convert it first"),
+    (FLOATS.astype(np.float64), "got a TIFF of RGB, 3 channels of floats of 64 bits; convert it first"),
+    (FLOATS[..., 1].astype(np.float64), "got a TIFF of grey, 1 channel of floats of 64 bits; convert it first"),
 ])  # fmt: skip
 def test_samples_that_are_not_known_are_refused_by_what_they_are(run, tmp_path, stored, line):
     tifffile.imwrite(tmp_path / "a.tif", stored, **({"photometric": "rgb"} if stored.ndim == 3 else {}))
     done = run(tmp_path / "a.tif", tmp_path / "out.tif")
     assert done.exit_code == 1 and line in done.stderr and not (tmp_path / "out.tif").exists()
+
+
+COLOURS = {"minisblack": 1, "miniswhite": 1, "rgb": 3, "separated": 4}
+KINDS = {np.uint8: 255, np.uint16: 65535, np.float16: 1, np.float32: 1}  # and white
+PLAIN = [(np.uint8, "minisblack", 1), (np.uint16, "minisblack", 1), (np.float32, "minisblack", 1), (np.uint8, "rgb", 3),
+         (np.uint8, "miniswhite", 1), (np.uint16, "rgb", 3), (np.uint16, "rgb", 4), (np.float32, "rgb", 3)]  # fmt: skip
+
+
+def both_ways(path):
+    """The pixels as shares of white, where libvips reads the file and where Pillow does."""
+    if deep := DeepPicture.read(path):
+        yield deep.pages[0] / (65535 if deep.pages[0].dtype == np.uint16 else 1)
+    with suppress(ImageError):
+        pixels = np.atleast_3d(np.asarray(read_image(path)))
+        yield pixels / {"u": 255 if pixels.dtype == np.uint8 else 65535, "i": 65535, "f": 1}[pixels.dtype.kind]
+
+
+@pytest.mark.parametrize(("kind", "colours", "channels"), [
+    stored for stored in product(KINDS, COLOURS, range(1, 6)) if stored[2] >= COLOURS[stored[1]]])  # fmt: skip
+def test_samples_are_read_as_they_are_stored_or_refused(tmp_path, kind, colours, channels):
+    count, white = COLOURS[colours], KINDS[kind]
+    shares = np.dstack([PHOTO, PHOTO[::-1, :, :2]])[..., :channels] / 255
+    stored = (np.rint(shares * white) if white > 1 else shares).astype(kind)
+    expected = (1 - shares if colours == "miniswhite" else shares)[..., :count]
+    for extra, planes, way in product(
+        ("unassalpha", "unspecified"), ("contig", "separate"), ({}, {"byteorder": ">"}, {"compression": "zlib"})
+    ):
+        extras = [extra, *["unspecified"] * 4][: channels - count]
+        tifffile.imwrite(tmp_path / "a.tif", stored if planes == "contig" else np.moveaxis(stored, -1, 0).copy(),
+                         photometric=colours, planarconfig=planes if channels > 1 else None,
+                         extrasamples=extras or None, **way)  # fmt: skip
+        found = list(both_ways(tmp_path / "a.tif"))
+        for one in found:
+            assert one.shape[2] in (count, count + 1), (extra, planes, way)
+            np.testing.assert_allclose(one[..., :count], expected, atol=1 / 255, err_msg=str((extra, planes, way)))
+            if extra == "unassalpha" and channels == one.shape[2] == count + 1:
+                np.testing.assert_allclose(
+                    one[..., count], shares[..., count], atol=1 / 255, err_msg=str((planes, way))
+                )
+        assert found or planes == "separate" or (kind, colours, channels) not in PLAIN, way
 
 
 def test_the_range_of_32_bits_is_told_without_a_sign(run, tmp_path):
