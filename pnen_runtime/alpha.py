@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+FAR = 1 << 29  # more rows than a picture has
+BAND = 1 << 20  # pixels for which columns are sought at once: a few arrays of 8 MB
+
 
 def seen(picture: Any) -> Iterator[tuple[Any, Any]]:
     """Each frame of a `Picture` or a `GpuPicture` without what is hidden, and where its result goes.
@@ -33,20 +36,42 @@ def frames_seen(picture: Any) -> Any:
 
 
 def without_hidden(values: NDArray[Any], shown: NDArray[np.bool_]) -> NDArray[Any]:
-    """(H, W, C) values with those of hidden pixels taken from shown ones nearby, for nothing hidden to reach an edge.
+    """(H, W, C) values with those of hidden pixels mirrored at the nearest shown one (by rows plus columns), or its own
+    where the mirror image is hidden, too.
 
-    Means of 2×2, 4×4, ... pixels fill what is left.
+    So an edge of what is shown sees about what the border of a picture sees, in colours and in noise.
     """
     if shown.all() or not shown.any():
         return values
-    height, width = shown.shape
-    odd = (0, height % 2), (0, width % 2)
-    sums, counts = (
-        np.pad(part, (*odd, (0, 0))).reshape(-(-height // 2), 2, -(-width // 2), 2, part.shape[2]).sum((1, 3))
-        for part in (values * shown[..., None], shown[..., None].astype(np.uint8))
-    )
-    coarse = without_hidden(sums / np.maximum(counts, 1), counts[..., 0] > 0)
-    filled = coarse.repeat(2, 0).repeat(2, 1)[:height, :width]
-    if values.dtype.kind != "f":
-        filled = np.rint(filled).astype(values.dtype)
-    return np.where(shown[..., None], values, filled)
+    filled, nearest = values.copy(), _nearest_in_column(shown)
+    step = max(1, BAND // shown.shape[1])
+    for begin in range(0, len(shown), step):
+        band = slice(begin, begin + step)
+        here = np.nonzero(~shown[band])
+        columns = _nearest_column(nearest[band], begin)[here]
+        rows = nearest[band][here[0], columns]
+        mirrored = 2 * rows - (here[0] + begin), 2 * columns - here[1]
+        inside = [(place >= 0) & (place < size) for place, size in zip(mirrored, shown.shape, strict=True)]
+        down, across = (np.where(inside[0] & inside[1], place, 0) for place in mirrored)
+        good = inside[0] & inside[1] & shown[down, across]
+        filled[band][here] = values[np.where(good, down, rows), np.where(good, across, columns)]
+    return filled
+
+
+def _nearest_in_column(shown: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """(H, W) rows of the nearest shown pixel above or below each; `FAR` away where its column has none."""
+    rows = np.arange(len(shown), dtype=np.int32)[:, None]
+    above = np.maximum.accumulate(np.where(shown, rows, np.int32(-FAR)), 0)
+    below = np.minimum.accumulate(np.where(shown, rows, np.int32(FAR))[::-1], 0)[::-1]
+    return np.where(rows - above <= below - rows, above, below)
+
+
+def _nearest_column(nearest: NDArray[np.int32], begin: int) -> NDArray[np.int64]:
+    """(h, W) columns whose `nearest` row is the fewest steps away from each pixel of the rows from `begin` on."""
+    height, width = nearest.shape
+    columns = np.arange(width)
+    away = np.abs(np.arange(begin, begin + height)[:, None] - nearest.astype(np.int64))
+    left = np.minimum.accumulate((away - columns) * width + columns, 1)  # distances, and whose they are
+    right = np.minimum.accumulate(((away + columns) * width + columns)[:, ::-1], 1)[:, ::-1]
+    nearer: NDArray[np.int64] = np.where(left // width + columns <= right // width - columns, left, right) % width
+    return nearer
