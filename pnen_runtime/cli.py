@@ -190,10 +190,10 @@ def smooth(
                     note(output, made)
                     teller.done(done)
                 except (ImageError, MemoryError, UsageError) as error:
+                    teller.failed(picture, error, alone=single)
                     if single:
                         raise
                     failed.append(picture.name)
-                    teller.failed(picture, error)
                 if many and show:
                     show(number, len(jobs))
     lines = [f"{len(failed)} of {len(jobs)} pictures failed: {', '.join(map(printable, failed))}"] if failed else []
@@ -224,6 +224,6 @@ def read_strength_map(mask: Path, strength: float | str | None, card: Card) -> n
     if not isinstance(strength, float):
         log.warning("%s: white is a strength of %g, the model's default; --strength says another", mask, most)
     picture = take_apart(read_image(mask), minimum_side=1).frames[0]
-    if picture.shape[2] > 1:
+    if (picture != picture[..., :1]).any():  # editors save grey as RGB
         raise UsageError(f"{mask}: expected a grey picture as --strength-map, got a coloured one; convert it first")
     return from_mask(picture[:, :, 0] / full_scale(picture.dtype), float(most), card)

@@ -140,8 +140,10 @@ def _unidentified(path: Path, data: bytes) -> ImageError:
     if tags := next(pages(data), None):
         lacking = "" if libvips() else f" with libvips: {pip_install('deep')}"
         hint = f"pnen-smooth reads it{lacking}" if for_libvips(data) else "convert it first"
-        usual = "grey or RGB, alpha or none, of 8 or 16 bits or floats of 32"
-        return ImageError(f"{path}: expected {usual}, stored as usual, got {described(tags)}; {hint}")
+        return ImageError(
+            f"{path}: expected grey or RGB, alpha or none, of 8 or 16 bits or floats of 32, stored as usual, "
+            f"got {described(tags)}; {hint}"
+        )
     heif = path.suffix.lower() in READ_ONLY and "HEIF" not in Image.OPEN
     hint = "; to read it: pip install pillow-heif" if heif else ""
     hint = "; videos go through pnen-smooth and pnen_runtime.video.smooth_video" if is_video(path) else hint

@@ -61,11 +61,13 @@ class Teller:
         elif not self.quiet:
             say(str(done), err=self.err)
 
-    def failed(self, picture: Path, error: Exception) -> None:
-        """Of one picture among others."""
-        if self.as_json:
-            say(json.dumps({"input": str(picture), "error": str(error)}), err=self.err)
+    def failed(self, picture: Path, error: Exception, *, alone: bool) -> None:
+        """Of one picture; of one that is `alone` the command's own line says it, but not to who reads JSON."""
         told = str(error) or "not enough memory"
+        if self.as_json:
+            say(json.dumps({"input": str(picture), "error": told}), err=self.err)
+        if alone:
+            return
         say(f"failed {told if str(picture) in told else f'{picture}: {told}'}", err=True)
 
     @contextmanager

@@ -85,9 +85,11 @@ def test_the_command_takes_a_number_a_map_and_a_mix(model, tmp_path):
     picture = np.asarray(Image.open(tmp_path / "in.png")).astype(float)
     np.testing.assert_allclose(result("--strength", 0.2), 0.2 * picture, atol=0.51)
     np.testing.assert_allclose(result("--strength", 0.2, "--mix", 0.5), 0.6 * picture, atol=0.51)
-    mapped = result("--strength-map", tmp_path / "mask.png", "--strength", 0.1)
-    np.testing.assert_allclose(mapped[:, 35:], 0.1 * picture[:, 35:], atol=0.51)
-    np.testing.assert_allclose(mapped[:, :35], 0.002 * picture[:, :35], atol=0.51)
+    for kind in ("L", "RGB"):  # as most programs save grey
+        Image.fromarray(mask).convert(kind).save(tmp_path / "mask.png")
+        mapped = result("--strength-map", tmp_path / "mask.png", "--strength", 0.1)
+        np.testing.assert_allclose(mapped[:, 35:], 0.1 * picture[:, 35:], atol=0.51)
+        np.testing.assert_allclose(mapped[:, :35], 0.002 * picture[:, :35], atol=0.51)
 
 
 @pytest.mark.parametrize(("kind", "options", "line"), [
@@ -98,7 +100,7 @@ def test_the_command_takes_a_number_a_map_and_a_mix(model, tmp_path):
 ])  # fmt: skip
 def test_the_command_says_what_does_not_fit(model, tmp_path, monkeypatch, kind, options, line):
     monkeypatch.chdir(tmp_path)
-    Image.new("RGB", (70, 40)).save("in.png")
+    Image.new("RGB", (70, 40), (200, 100, 255)).save("in.png")
     Image.new("L", (8, 9)).save("small.png")
     done = run("in.png", "out.png", "--model", model(kind), *options)
     assert done.exit_code == 2 and line in done.stderr and not (tmp_path / "out.png").exists()

@@ -47,6 +47,13 @@ def test_json_is_a_line_for_each_picture(run, photo, tmp_path):
     assert "b.png" in rows[1]["error"] and rows[2]["frames"] == 2
 
 
+def test_one_picture_that_fails_is_a_line_of_json_too(run, tmp_path):
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    done = run(tmp_path / "b.png", tmp_path / "out.png", "--json")
+    assert done.exit_code == 1 and json.loads(done.stdout)["input"] == str(tmp_path / "b.png")
+    assert json.loads(done.stdout)["error"] in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_json_goes_beside_a_picture_on_standard_output(run, photo):
     done = run(photo, "-", "--json")
     assert json.loads(done.stderr)["output"] == "-" and done.stdout_bytes.startswith(b"\x89PNG")
