@@ -157,7 +157,7 @@ def given():
 
 @pytest.fixture(scope="session")
 def graph(tmp_path_factory):
-    """graph(network, precision, target) → its ONNX graph, exported once for all the processes of a run of the tests."""
+    """graph(network, precision, target) → a copy of its ONNX graph, exported once for all processes of a run."""
     base, made = tmp_path_factory.getbasetemp(), {}
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "graphs"
     shared.mkdir(exist_ok=True)
@@ -171,7 +171,9 @@ def graph(tmp_path_factory):
             deployed = Deployed(model, precision, equal_heads=target == "onnx")
             made[path] = export_graph(deployed, model.config.image_channels, target)
             write_bytes(path, made[path].SerializeToString())
-        return made[path]
+        copy = onnx.ModelProto()
+        copy.CopyFrom(made[path])  # tests write cards into theirs
+        return copy
 
     return make
 
