@@ -112,8 +112,10 @@ def _frames(path: Path, source: Any, kind: str | None, most: int | None) -> list
             check_pixels(path, image.width, image.height, count, most)
             if cut_to_8_bits(image):
                 without = "" if libvips() else f" with libvips ({pip_install('deep')})"
-                log.warning("%s: colour of more than 8 bits is read as 8 bits; pnen-smooth keeps 16 bits of RGB from .png "
-                            "or .tif (pages of one size) to these%s, as arrays do in programs", path, without)  # fmt: skip
+                log.warning(
+                    "%s: colour of more than 8 bits is read as 8 bits; pnen-smooth keeps 16 bits of RGB from .png or "
+                    ".tif (pages of one size) to .png or .tif%s, as arrays do in programs", path, without
+                )  # fmt: skip
             if more := left_out(image):
                 log.warning("%s: %d more channels than colours and alpha are left out", path, more)
             return [_frame(path, image, number) for number in range(count)]
