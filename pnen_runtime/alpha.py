@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FAR = 1 << 29  # more rows than a picture has
-BAND = 1 << 20  # pixels for which columns are sought at once: a few arrays of 8 MB
+BAND = 1 << 20  # pixels for which the nearest are sought at once: a few arrays of 8 MB
 
 
 def seen(picture: Any) -> Iterator[tuple[Any, Any]]:
@@ -60,10 +60,14 @@ def without_hidden(values: NDArray[Any], shown: NDArray[np.bool_]) -> NDArray[An
 
 def _nearest_in_column(shown: NDArray[np.bool_]) -> NDArray[np.int32]:
     """(H, W) rows of the nearest shown pixel above or below each; `FAR` away where its column has none."""
-    rows = np.arange(len(shown), dtype=np.int32)[:, None]
-    above = np.maximum.accumulate(np.where(shown, rows, np.int32(-FAR)), 0)
-    below = np.minimum.accumulate(np.where(shown, rows, np.int32(FAR))[::-1], 0)[::-1]
-    return np.where(rows - above <= below - rows, above, below)
+    rows, nearest = np.arange(len(shown), dtype=np.int32)[:, None], np.empty(shown.shape, np.int32)
+    step = max(1, BAND // len(shown))
+    for begin in range(0, shown.shape[1], step):
+        part = shown[:, begin : begin + step]
+        above = np.maximum.accumulate(np.where(part, rows, np.int32(-FAR)), 0)
+        below = np.minimum.accumulate(np.where(part, rows, np.int32(FAR))[::-1], 0)[::-1]
+        nearest[:, begin : begin + step] = np.where(rows - above <= below - rows, above, below)
+    return nearest
 
 
 def _nearest_column(nearest: NDArray[np.int32], begin: int) -> NDArray[np.int64]:
