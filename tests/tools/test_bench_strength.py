@@ -23,7 +23,7 @@ CARD = Card(network="pnen", task={}, config=ADJUSTABLE, tile=32, tile_step=24, s
 
 def test_pytorch_runs_an_adjustable_network_at_the_cards_strength_or_at_those_given(tmp_path, monkeypatch):
     task = {"filter": "l0", "strength": 0.02}
-    checkpoint = Checkpoint.of("pnen", build("pnen", ADJUSTABLE | {"init": "author"}), training={"task": task})
+    checkpoint = Checkpoint.of("pnen", build("pnen", ADJUSTABLE | {"init": "he"}), training={"task": task})
     save_checkpoint(tmp_path / "tiny.pt", checkpoint)
     monkeypatch.setattr(network, "make_card", lambda _: CARD)
     backend = network.TorchBackend(str(tmp_path / "tiny.pt"))
@@ -35,7 +35,7 @@ def test_pytorch_runs_an_adjustable_network_at_the_cards_strength_or_at_those_gi
             found[strength] = model(*map(torch.from_numpy, (batch, maps)))[-1].numpy()
         np.testing.assert_allclose(backend.run(batch, maps), found[strength], atol=1e-6)
     np.testing.assert_array_equal(backend.run(batch), backend.run(batch, np.full_like(maps, 0.02)))
-    assert np.abs(found[0.02] - found[0.2]).max() > 1e-5
+    assert np.abs(found[0.02] - found[0.2]).max() > 0.1
     more = count_flops(model, (2, 20, 18)) - count_flops(build("pnen", TINY), (2, 20, 18))
     assert more == 2 * 2 * 20 * 18 * 9 * 4  # the strengths are a fourth channel of the entry
 
