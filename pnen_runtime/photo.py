@@ -20,7 +20,7 @@ from .errors import ImageError, TooLarge
 from .files import write_bytes
 from .install import pip_install
 from .metadata import gather
-from .samples import cut_to_8_bits, in_levels, left_out
+from .samples import in_levels, lost_samples
 from .tiff_samples import described, for_libvips, misread_by_pillow, pages
 from .video_file import is_video
 
@@ -110,15 +110,11 @@ def _frames(path: Path, source: Any, kind: str | None, most: int | None) -> list
                 log.warning("%s: only the first of %d frames is taken", path, count)
                 count = 1
             check_pixels(path, image.width, image.height, count, most)
-            if cut_to_8_bits(image):
-                without = "" if libvips() else f" with libvips ({pip_install('deep')})"
-                log.warning(
-                    "%s: colour of more than 8 bits is read as 8 bits; pnen-smooth keeps 16 bits of RGB from .png or "
-                    ".tif (pages of one size) to .png or .tif%s, as arrays do in programs", path, without
-                )  # fmt: skip
-            if more := left_out(image):
-                log.warning("%s: %d more channels than colours and alpha are left out", path, more)
-            return [_frame(path, image, number) for number in range(count)]
+            lost = lost_samples(image)
+            frames = [_frame(path, image, number) for number in range(count)]
+            for line in lost:
+                log.warning("%s: %s", path, line)
+            return frames
     except UnidentifiedImageError:
         raise _unidentified(path, _bytes_of(source)) from None
     except Image.DecompressionBombError as error:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .deep import libvips
 from .errors import ImageError
-from .tiff_samples import BITS, CHANNELS, PHOTOMETRIC, SAMPLE_FORMAT, WHITE_IS_ZERO
+from .install import pip_install
+from .tiff_samples import BITS, CHANNELS, PHOTOMETRIC, SAMPLE_FORMAT, WHITE_IS_ZERO, first
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -17,7 +19,21 @@ AV1, HIGH_DEPTH = b"av1C", 0x40  # the box with the settings of an AVIF, and its
 HEAD = 65536  # bytes in which those are
 
 
-def cut_to_8_bits(image: PIL.Image.Image) -> bool:
+def lost_samples(image: PIL.Image.Image) -> list[str]:
+    """What Pillow leaves out of an image that is not decoded yet, a line for each."""
+    lost = []
+    if _cut_to_8_bits(image):
+        without = "" if libvips() else f" with libvips ({pip_install('deep')})"
+        lost.append("colour of more than 8 bits is read as 8 bits; pnen-smooth keeps 16 bits of RGB from .png or .tif "
+                    f"(pages of one size) to .png or .tif{without}, as arrays do in programs")  # fmt: skip
+    if image.format == "TIFF":
+        channels = first(image.tag_v2, CHANNELS, 1)  # type: ignore[attr-defined]
+        if (more := channels - len(image.getbands())) > 0:
+            lost.append(f"{more} more channels than colours and alpha are left out")
+    return lost
+
+
+def _cut_to_8_bits(image: PIL.Image.Image) -> bool:
     """Whether an image in colour, not decoded yet, has more bits than Pillow takes of it."""
     if image.mode not in ("RGB", "RGBA", "RGBX", "CMYK"):
         return False
@@ -66,13 +82,6 @@ def in_levels(image: PIL.Image.Image, source: PIL.Image.Image) -> PIL.Image.Imag
     result = Image.fromarray(pixels)
     result.info = image.info
     return result
-
-
-def left_out(image: PIL.Image.Image) -> int:
-    """How many channels of a TIFF Pillow does not read: such as are neither a colour nor alpha."""
-    if image.format != "TIFF":
-        return 0
-    return max(0, image.tag_v2.get(CHANNELS, 1) - len(image.getbands()))  # type: ignore[attr-defined]
 
 
 def rounded(image: PIL.Image.Image, white: int = 255) -> PIL.Image.Image:
