@@ -129,9 +129,13 @@ def test_samples_are_read_as_they_are_stored_or_refused(tmp_path, kind, colours,
 
 
 def test_what_is_lost_is_not_said_of_a_picture_that_is_refused(run, tmp_path, caplog):
-    tifffile.imwrite(tmp_path / "a.tif", np.stack([GREY["I;16"]] * 3), photometric="minisblack", planarconfig="separate")
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.stack([GREY["I;16"]] * 3), photometric="minisblack", planarconfig="separate"
+    )
     done = run(tmp_path / "a.tif", tmp_path / "b.jpg")
-    assert done.exit_code == 1 and "got a TIFF of grey in planes, 3 channels of 16 bits" in done.stderr and not caplog.text
+    assert (
+        done.exit_code == 1 and "got a TIFF of grey in planes, 3 channels of 16 bits" in done.stderr and not caplog.text
+    )
 
 
 def test_the_range_of_32_bits_is_told_without_a_sign(run, tmp_path):
