@@ -27,12 +27,14 @@ def seen(picture: Any) -> Iterator[tuple[Any, Any]]:
         smooth[~shown] = frame[~shown]
 
 
-def frames_seen(picture: Any) -> Any:
-    """All of its frames without what is hidden; what is hidden must not be taken for noise, either."""
+def frames_seen(picture: Any) -> list[tuple[Any, NDArray[np.bool_] | None]]:
+    """Each frame without what is hidden, and (H, W) what is shown, for neither to be taken for noise."""
     alpha = getattr(picture, "alpha", None)
     if alpha is None:
-        return picture.frames
-    return np.stack([without_hidden(frame, one != 0) for frame, one in zip(picture.frames, alpha, strict=True)])
+        on_host = isinstance(picture.frames, np.ndarray)
+        return [(frame, None) for frame in (picture.frames if on_host else [picture.frames])]
+    both = ((frame, one != 0) for frame, one in zip(picture.frames, alpha, strict=True))
+    return [(without_hidden(frame, shown), shown) for frame, shown in both]
 
 
 def without_hidden(values: NDArray[Any], shown: NDArray[np.bool_]) -> NDArray[Any]:

@@ -83,6 +83,8 @@ class DeepPicture:
             image.info["icc_profile"] = self.source.get("icc-profile-data")
         if told:
             log.warning("%s: rounded to 8 bits; .tif keeps all of it", self.name)
+        if told and len(self.pages) > 1:
+            log.warning("%s: only the first of %d frames is taken", self.name, len(self.pages))
         return image
 
     def like(self, pages: list[np.ndarray]) -> Self:

@@ -17,7 +17,7 @@ from .alpha import frames_seen
 from .comparison import side_by_side
 from .deep import DeepPicture, encode_deep
 from .encode import Format, check_format, encode
-from .errors import ImageError
+from .errors import ImageError, TooLarge
 from .files import write_bytes
 from .image import result_mode, take_apart, write_image
 from .jobs import STANDARD
@@ -105,12 +105,13 @@ def smoothed(
     deep = DeepPicture.read(source, most)
     if deep is not None and deep.fits(kind):
         return _smoothed_deep(smoother, deep, kind, wanted, saved, progress)
-    floats = deep is not None and deep.pages[0].dtype == np.float32  # of which Pillow knows nothing
-    if deep and floats:
+    try:
+        images = read_frames(source, check_format(kind).name, most)
+    except ImageError as error:
+        if deep is None or isinstance(error, TooLarge):
+            raise
         take_apart(deep.pages[0], minimum_side=1)  # refuses what is beyond black and white, which would be cut off
         images = [deep.rounded()]
-    else:
-        images = read_frames(source, check_format(kind).name, most)
     images = [_held_by(check_format(kind), frame, source) for frame in images]
     results, estimate = _smooth_frames(smoother, kind, images, wanted, progress)
     first, *more = [strip(frame) for frame in results] if saved.strip else results

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from .bare import bare_files, ends_in, tiff_is_cut
-from .deep import check_pixels, libvips, write_deep
+from .deep import DeepPicture, check_pixels, libvips, write_deep
 from .encode import FORMATS, encode
 from .errors import ImageError, TooLarge
 from .files import write_bytes
@@ -136,8 +136,11 @@ def _unidentified(path: Path, data: bytes) -> ImageError:
     if not data:
         return ImageError(f"{path}: expected an image, got an empty file")
     if tags := next(pages(data), None):
-        lacking = "" if libvips() else f" with libvips: {pip_install('deep')}"
-        hint = f"pnen-smooth reads it{lacking}" if for_libvips(data) else "convert it first"
+        hint = "convert it first"
+        if DeepPicture.read(data):
+            hint = "pnen-smooth reads it"
+        elif not libvips() and for_libvips(data):
+            hint = f"libvips may read it: {pip_install('deep')}"
         return ImageError(
             f"{path}: expected grey or RGB, alpha or none, of 8 or 16 bits or floats of 32, stored as usual, "
             f"got {described(tags)}; {hint}"

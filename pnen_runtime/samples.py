@@ -71,7 +71,7 @@ def in_levels(image: PIL.Image.Image, source: PIL.Image.Image) -> PIL.Image.Imag
     if image.mode == "I" and tags.get(SAMPLE_FORMAT, (1,)) == (1,) and (np.asarray(image) < 0).any():
         most = int(np.asarray(image).astype(np.uint32).max())  # Pillow takes them for signed ones
         raise ImageError(f"expected grey values of 16 bits, got ones of 32 bits up to {most:,}; scale them first")
-    twelve, white = tags.get(BITS) == (12,), tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+    twelve, white = first(tags, BITS, 1) == 12, tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
     if not twelve and not white:
         return image
     pixels = np.asarray(image)

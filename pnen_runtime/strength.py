@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,15 +25,15 @@ def estimates(card: Card, strength: Any) -> bool:
     return bool(card.strength) and "noise" in card.task and (strength is None or _is_auto(strength))
 
 
-def estimated(card: Card, frames: Any) -> float:
-    """σ of the noise of (N, H, W, C) frames, the median of theirs, within the card's range.
+def estimated(card: Card, frames: Sequence[tuple[Any, np.ndarray | None]]) -> float:
+    """σ of the noise of (H, W, C) frames, each with what is shown of it, the median of theirs, within the card's range.
 
     UsageError for frames that lie on the GPU.
     """
-    if not isinstance(frames, np.ndarray):
+    if not all(isinstance(frame, np.ndarray) for frame, _ in frames):
         raise UsageError("expected a strength with a CUDA array, σ of the noise in 8-bit levels, which is estimated of "
                          "pictures on the host only; pass a number")  # fmt: skip
-    sigma = float(np.median([estimate_sigma(frame) for frame in frames]))
+    sigma = float(np.median([estimate_sigma(frame, shown) for frame, shown in frames]))
     taken = min(max(sigma, float(card.strength["least"])), float(card.strength["most"]))
     beyond = "" if taken == sigma else f", the model's limit, for the {sigma:.1f}"
     log.log(logging.WARNING if sigma > taken else logging.INFO, "strength %.1f%s estimated", taken, beyond)
@@ -44,7 +45,7 @@ def wanted_strength(
 ) -> float | np.ndarray | None:
     """What the network is given: a number or an (H, W) float32 map; None where the model has one strength.
 
-    A denoiser that is told none, or "auto", gets what the (N, H, W, C) frames seem to need, or without them its card's.
+    A denoiser that is told none, or "auto", gets what the frames seem to need, or without them its card's.
     Raises UsageError for a strength outside the card's range, a map of another size than the picture's, and any other
     strength than its own for a model that has one.
     """

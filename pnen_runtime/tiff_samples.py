@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-BITS, COMPRESSION, PHOTOMETRIC, CHANNELS, PLANES, SAMPLE_FORMAT = 258, 259, 262, 277, 284, 339  # tags
+BITS, COMPRESSION, PHOTOMETRIC, CHANNELS, PLANES, EXTRA, SAMPLE_FORMAT = 258, 259, 262, 277, 284, 338, 339  # tags
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, UNCOMPRESSED, IN_PLANES, SIGNED, FLOATS = 0, 1, 2, 1, 2, 2, 3  # and their values
 COLOURS = {0: "grey with white at zero", 1: "grey", 2: "RGB", 3: "a palette", 5: "inks", 6: "YCbCr", 8: "Lab"}
 KINDS = {1: "{} bits", 2: "{} signed bits", 3: "floats of {} bits", 5: "complex numbers", 6: "complex numbers"}
@@ -18,7 +18,10 @@ MANY = 100_000  # pages
 
 
 def pages(file: Path | bytes) -> Iterator[Any]:
-    """The tags of each page, as Pillow reads them; none where they are torn or it is no TIFF."""
+    """The tags of one page after the other, as Pillow reads them, up to a torn one; none where it is no TIFF.
+
+    It is one object, which goes from page to page.
+    """
     from PIL import TiffImagePlugin
 
     with io.BytesIO(file) if isinstance(file, bytes) else file.open("rb") as opened:
@@ -39,7 +42,7 @@ def pages(file: Path | bytes) -> Iterator[Any]:
 def first(tags: Any, tag: int, otherwise: int) -> int:
     """The value of a tag, the first one where there is one for each channel."""
     value = tags.get(tag, otherwise)
-    value = value[0] if isinstance(value, tuple) and value else value
+    value = value[0] if isinstance(value, (tuple, bytes)) and value else value
     return value if isinstance(value, int) else otherwise
 
 
@@ -48,11 +51,22 @@ def misread_by_pillow(tags: Any) -> str:
     bits, channels = first(tags, BITS, 1), first(tags, CHANNELS, 1)
     if first(tags, SAMPLE_FORMAT, 1) == SIGNED and bits == 8:
         return "expected values from 0 on, got signed ones of 8 bits; convert it first"
-    planes = first(tags, PLANES, 1) == IN_PLANES and channels > 1
-    usual = bits == 8 and channels in (3, 4)
-    if planes and (channels == 2 or (first(tags, COMPRESSION, 1) == UNCOMPRESSED and not usual)):
-        return f"expected the channels of each pixel side by side, got {described(tags)}; convert it first"
-    return ""
+    floats, packed = first(tags, SAMPLE_FORMAT, 1) == FLOATS, first(tags, COMPRESSION, 1) != UNCOMPRESSED
+    if floats and packed and tags.prefix == b"MM":
+        return f"expected floats whose least byte comes first, or uncompressed, got {described(tags)}; convert it first"
+    if first(tags, PLANES, 1) != IN_PLANES:
+        return ""
+    colours, alpha = first(tags, PHOTOMETRIC, RGB), first(tags, EXTRA, 0) in (1, 2)
+    unknown = channels == 4 and colours == RGB and not alpha  # of which Pillow makes alpha
+    if channels == 1:
+        right = packed or (bits >= 8 and colours != WHITE_IS_ZERO)
+    elif packed:
+        right = bits != 12 and not (channels == 2 and alpha) and not unknown
+    else:
+        right = bits == 8 and channels in (3, 4) and not unknown
+    if right:
+        return ""
+    return f"expected the channels of each pixel side by side, got {described(tags)}; convert it first"
 
 
 def for_libvips(file: Path | bytes) -> bool:
@@ -80,5 +94,6 @@ def described(tags: Any) -> str:
     kind = KINDS.get(first(tags, SAMPLE_FORMAT, 1), "{} bits").format(first(tags, BITS, 1))
     colours = COLOURS.get(first(tags, PHOTOMETRIC, -1), "unknown colours")
     channels = first(tags, CHANNELS, 1)
-    planes = " in planes" if first(tags, PLANES, 1) == IN_PLANES and channels > 1 else ""
-    return f"a TIFF of {colours}{planes}, {channels} channel{'s' * (channels != 1)} of {kind}"
+    planes = " in planes" if first(tags, PLANES, 1) == IN_PLANES else ""
+    more = " (colours have PhotometricInterpretation RGB)" if colours == "grey" and channels > 2 else ""
+    return f"a TIFF of {colours}{planes}, {channels} channel{'s' * (channels != 1)} of {kind}{more}"

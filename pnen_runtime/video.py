@@ -102,7 +102,7 @@ def smooth_video(
         raise UsageError(f"{source}: a map of strengths is not taken for a video that is shown turned")
     guess = None
     if estimates(smoother.card, strength):
-        strength = guess = estimated(smoother.card, np.stack([colours.pixels(frame)[1] for frame in samples]))
+        strength = guess = estimated(smoother.card, [(colours.pixels(frame)[1], None) for frame in samples])
     if first.interlaced_frame:
         log.warning("%s: it is interlaced, and its frames are smoothed as whole pictures; deinterlace it first", source)
     if any(part.is_alpha for part in first.format.components):
@@ -176,7 +176,7 @@ def smooth_raw(
                              f"frame {done}: the input is cut off, or of another size")  # fmt: skip
         pixels = np.frombuffer(data, np.uint8).reshape(height, width, 3)
         if not done and estimates(smoother.card, strength):
-            strength = guess = estimated(smoother.card, pixels[None])
+            strength = guess = estimated(smoother.card, [(pixels, None)])
         smooth = run(pixels, strength)
         written.write(smooth.tobytes())
         written.flush()

@@ -65,9 +65,10 @@ function render(mix) {
 
 function estimated({ strength: { least, most } }) {
   const [given, channels] = [seen(picture), picture.grey ? 1 : 3];
+  const shown = Uint8Array.from({ length: picture.width * picture.height }, (_, i) => picture.rgba[4 * i + 3] > 0);
   const values = new Uint8Array(picture.width * picture.height * channels);
   for (let i = 0, to = 0; i < given.length; i += 4) for (let c = 0; c < channels; c++) values[to++] = given[i + c];
-  const sigma = estimateSigma(values, picture.height, picture.width, channels);
+  const sigma = estimateSigma(values, picture.height, picture.width, channels, shown);
   const beyond = sigma > most ? [`σ ${sigma.toFixed(1)} is estimated, and ${most} taken, the model's limit.`] : [];
   return { strength: Math.min(most, Math.max(least, sigma)), notes: beyond };
 }

@@ -211,3 +211,15 @@ def _join(files, out):
     with tifffile.TiffWriter(out) as writer:
         for file in files:
             writer.write(tifffile.imread(file), photometric="rgb", compression="none")
+
+
+def test_planes_that_pillow_misreads_are_rounded_from_what_libvips_reads(run, tmp_path, caplog):
+    import tifffile
+
+    tifffile.imwrite(tmp_path / "in.tif", np.moveaxis(FINE, -1, 0).copy(), photometric="rgb", planarconfig="separate")
+    for out in ("out.png", "out.webp"):
+        done = run(tmp_path / "in.tif", tmp_path / out, kind="identity")
+        assert done.exit_code == 0, done.output
+    assert "rounded to 8 bits" in caplog.text
+    np.testing.assert_array_equal(pixels(tmp_path / "out.png"), FINE)
+    np.testing.assert_allclose(np.asarray(Image.open(tmp_path / "out.webp")), FINE / 257, atol=0.51)

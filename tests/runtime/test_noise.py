@@ -5,6 +5,7 @@ import pytest
 import skimage.data
 
 from pnen_runtime import strength as strengths
+from pnen_runtime.alpha import without_hidden
 from pnen_runtime.card import Card
 from pnen_runtime.errors import UsageError
 from pnen_runtime.noise import estimate_sigma
@@ -59,29 +60,53 @@ def test_types_and_sizes_make_no_difference():
     assert estimate_sigma(large) == pytest.approx(12, rel=0.05)
 
 
+SHOWN = {
+    "a disk": lambda y, x: (y - 60) ** 2 + (x - 190) ** 2 < 400,
+    "a band": lambda y, x: (y > 99) & (y < 116) | (x < 0),
+    "a frame": lambda y, x: (abs(y - 128) > 116) | (abs(x - 128) > 116),
+    "strokes": lambda y, x: (x % 32 < 4) & (y > 0),
+    "sprites": lambda y, x: (x % 64 < 24) & (y % 64 < 24),
+}
+
+
+@pytest.mark.parametrize("shape", SHOWN)
+def test_of_little_that_is_shown_it_is_the_noise_of_that(shape):
+    shown = np.broadcast_to(SHOWN[shape](*np.ogrid[:256, :256]), (256, 256))
+    picture = noisy(skimage.data.coffee()[:256, :256], 20)
+    filled = without_hidden(picture, shown)
+    assert estimate_sigma(filled, shown) == pytest.approx(20, rel=0.25)
+    assert estimate_sigma(np.where(shown[..., None], picture, 0), shown) == estimate_sigma(filled, shown)
+
+
+def test_where_no_details_are_shown_all_count():
+    picture, shown = noisy(np.full((64, 64, 3), 128), 20), np.indices((64, 64))[1] % 9 == 0
+    assert estimate_sigma(picture, shown) == estimate_sigma(picture)
+    assert estimate_sigma(picture, np.ones((64, 64), bool)) == estimate_sigma(picture)
+
+
 @pytest.mark.parametrize("asked", [None, "auto"])
 def test_a_denoiser_that_is_told_nothing_looks_at_the_picture(asked, caplog):
     caplog.set_level("INFO", "pnen")
-    frames = np.stack([noisy(np.full((64, 64, 3), 128), sigma) for sigma in (10, 20, 20)])
+    frames = [(noisy(np.full((64, 64, 3), 128), sigma), None) for sigma in (10, 20, 20)]
     assert wanted_strength(DENOISER, asked, 64, 64, frames) == pytest.approx(20, rel=0.1)
     assert "estimated" in caplog.text
     assert wanted_strength(DENOISER, 7, 64, 64, frames) == 7
 
 
 def test_more_noise_than_the_model_knows_is_told(caplog):
-    frames = np.random.default_rng(0).integers(0, 2, (1, 64, 64, 1)).astype(np.float32)
-    assert wanted_strength(DENOISER, "auto", 64, 64, frames * 0.8 + 0.1) == 50
+    frame = np.random.default_rng(0).integers(0, 2, (64, 64, 1)).astype(np.float32)
+    assert wanted_strength(DENOISER, "auto", 64, 64, [(frame * 0.8 + 0.1, None)]) == 50
     assert caplog.records[0].levelname == "WARNING" and "limit" in caplog.text
 
 
 def test_auto_is_for_denoisers_and_for_pictures_on_the_host():
-    frames = np.zeros((1, 16, 16, 3), np.uint8)
+    frames = [(np.zeros((16, 16, 3), np.uint8), None)]
     with pytest.raises(UsageError, match='"auto" is for denoisers'):
         wanted_strength(FILTER, "auto", 16, 16, frames)
     assert wanted_strength(FILTER, None, 16, 16, frames) == 0.02
     assert not strengths.estimates(FILTER, None) and strengths.estimates(DENOISER, None)
     with pytest.raises(UsageError, match="CUDA array"):
-        wanted_strength(DENOISER, None, 16, 16, object())
+        wanted_strength(DENOISER, None, 16, 16, [(object(), None)])
 
 
 @pytest.mark.parametrize("sigma", [15, 25, 50])

@@ -140,6 +140,17 @@ PICTURES = {
 }
 
 
+@pytest.mark.parametrize("least", [0, 60, 90, 200])
+def test_noise_of_what_is_shown_is_estimated_as_python_estimates_it(node, least):
+    picture = PICTURES["little noise"]
+    shown = np.zeros(picture.shape[:2], bool)
+    shown[40:250, 33:] = picture[40:250, 33:, 0] > least
+    script = """import {estimateSigma} from './noise.js'; const [values, sizes, shown] = given;
+        console.log(estimateSigma(Uint8Array.from(values), ...sizes, Uint8Array.from(shown)))"""
+    found = node(script, [picture.ravel().tolist(), picture.shape, shown.ravel().astype(int).tolist()])
+    assert found == pytest.approx(estimate_sigma(picture, shown), abs=1e-4)
+
+
 @pytest.mark.parametrize("name", PICTURES)
 def test_noise_is_estimated_as_python_estimates_it(node, name):
     picture = PICTURES[name]
