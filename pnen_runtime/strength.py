@@ -45,7 +45,8 @@ def wanted_strength(
 ) -> float | np.ndarray | None:
     """What the network is given: a number or an (H, W) float32 map; None where the model has one strength.
 
-    A denoiser that is told none, or "auto", gets what the frames seem to need, or without them its card's.
+    A denoiser that is told none, or "auto", gets what the frames seem to need (as for `estimated`),
+    or without them its card's.
     Raises UsageError for a strength outside the card's range, a map of another size than the picture's, and any other
     strength than its own for a model that has one.
     """
