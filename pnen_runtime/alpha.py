@@ -28,13 +28,12 @@ def seen(picture: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def frames_seen(picture: Any) -> list[tuple[Any, NDArray[np.bool_] | None]]:
-    """Each frame without what is hidden, and (H, W) what is shown, for neither to be taken for noise."""
+    """Each frame, and (H, W) which of its pixels are shown, where some may be hidden: those are no noise."""
     alpha = getattr(picture, "alpha", None)
     if alpha is None:
         on_host = isinstance(picture.frames, np.ndarray)
         return [(frame, None) for frame in (picture.frames if on_host else [picture.frames])]
-    both = ((frame, one != 0) for frame, one in zip(picture.frames, alpha, strict=True))
-    return [(without_hidden(frame, shown), shown) for frame, shown in both]
+    return [(frame, one != 0) for frame, one in zip(picture.frames, alpha, strict=True)]
 
 
 def without_hidden(values: NDArray[Any], shown: NDArray[np.bool_]) -> NDArray[Any]:

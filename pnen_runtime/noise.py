@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .alpha import without_hidden
 from .image import full_scale
 
 DETAIL = np.array([-0.12940952255126, -0.22414386804201, 0.83651630373781, -0.48296291314469])  # Daubechies' db2
@@ -18,7 +19,8 @@ CLIPPED = 0.05  # of a block's values: where more are black or white, noise was 
 def estimate_sigma(frame: np.ndarray, shown: np.ndarray | None = None) -> float:
     """σ in 8-bit levels of the Gaussian noise of an (H, W, C) picture of uint8, uint16 or floats in [0, 1].
 
-    Of the (H, W) pixels that are `shown` alone, unless nowhere enough of them lie side by side.
+    Of the (H, W) pixels that are `shown` alone; where nowhere enough of them lie side by side, with what `alpha.py` puts
+    in place of the others.
 
     The median of the finest diagonal wavelet details (Donoho and Johnstone 1994), by blocks, of which quiet ones count
     that are neither black nor white; strips and frames without any noise do not. Texture passes for noise: clean
@@ -37,7 +39,7 @@ def estimate_sigma(frame: np.ndarray, shown: np.ndarray | None = None) -> float:
                 sigma = np.median(details, 0).mean() / HALF_OF_NORMAL
                 found.append((sigma, ((block <= 0) | (block >= 255)).mean()))
     if not found:
-        return estimate_sigma(frame)
+        return estimate_sigma(frame if shown is None else without_hidden(frame, shown))
     sigmas, clipped = np.array(found).T
     drawn = sigmas < 1e-3  # levels: a caption's strip or a frame, which the noise does not reach
     if 0 < drawn.sum() < len(drawn) / 2:

@@ -1,11 +1,13 @@
 // σ of the Gaussian noise of a picture, from the picture alone: pnen_runtime/noise.py says how and why.
 
+import { withoutHidden } from "./alpha.js";
+
 const DETAIL = [-0.12940952255126, -0.22414386804201, 0.83651630373781, -0.48296291314469]; // Daubechies' db2
 const HALF_OF_NORMAL = 0.67448975;
 const [BLOCK, MOST, QUIET, CLIPPED, FEWEST] = [34, 32, 0.4, 0.05, 16];
 
-// Of (height, width, channels) values of 8 bits, in levels; of the pixels that are shown (height, width) alone, unless
-// nowhere enough of them lie side by side.
+// Of (height, width, channels) values of 8 bits, in levels; of the pixels that are shown (height, width) alone; where
+// nowhere enough of them lie side by side, with what alpha.js puts in place of the others.
 export function estimateSigma(values, height, width, channels, shown = null) {
   let found = [];
   const all = shown ?? new Uint8Array(height * width).fill(1);
@@ -32,7 +34,7 @@ export function estimateSigma(values, height, width, channels, shown = null) {
       found.push([sigma, cut / (counts * channels)]);
     }
   }
-  if (!found.length) return estimateSigma(values, height, width, channels);
+  if (!found.length) return estimateSigma(withoutHidden(values, all, height, width, channels), height, width, channels);
   const noisy = found.filter(([sigma]) => sigma >= 1e-3);
   const drawn = found.length - noisy.length; // a caption's strip or a frame, which the noise does not reach
   if (drawn > 0 && drawn < found.length / 2) found = noisy;

@@ -5,7 +5,7 @@ import { choose, line, open } from "./backend.js";
 import { estimateSigma } from "./noise.js";
 import { checkSize, decode } from "./picture.js";
 import { encodePng } from "./png.js";
-import { enlarges, jobFor, seen } from "./smooth.js";
+import { enlarges, jobFor } from "./smooth.js";
 import { smoothInMemory } from "./tiles.js";
 
 let [picture, network, job, shown] = [null, null, null, null];
@@ -64,7 +64,7 @@ function render(mix) {
 }
 
 function estimated({ strength: { least, most } }) {
-  const [given, channels] = [seen(picture), picture.grey ? 1 : 3];
+  const [given, channels] = [picture.rgba, picture.grey ? 1 : 3];
   const shown = Uint8Array.from({ length: picture.width * picture.height }, (_, i) => picture.rgba[4 * i + 3] > 0);
   const values = new Uint8Array(picture.width * picture.height * channels);
   for (let i = 0, to = 0; i < given.length; i += 4) for (let c = 0; c < channels; c++) values[to++] = given[i + c];
