@@ -19,8 +19,8 @@ CLIPPED = 0.05  # of a block's values: where more are black or white, noise was 
 def estimate_sigma(frame: np.ndarray, shown: np.ndarray | None = None) -> float:
     """σ in 8-bit levels of the Gaussian noise of an (H, W, C) picture of uint8, uint16 or floats in [0, 1].
 
-    Of the (H, W) pixels that are `shown` alone; where nowhere enough of them lie side by side, with what `alpha.py` puts
-    in place of the others.
+    Of the (H, W) pixels that are `shown` alone; where nowhere enough of them lie side by side, with what `alpha.py`
+    puts in place of the others.
 
     The median of the finest diagonal wavelet details (Donoho and Johnstone 1994), by blocks, of which quiet ones count
     that are neither black nor white; strips and frames without any noise do not. Texture passes for noise: clean
